@@ -1,0 +1,5 @@
+"""`python -m skillsengine`."""
+
+from skillsengine.cli import main
+
+main()

@@ -1,0 +1,76 @@
+"""Platform settings: what one installation is told by its environment, never by a spec.
+
+| variable | meaning | default |
+| --- | --- | --- |
+| `SKILLSENGINE_PROJECT` | the folder that holds `experiments/` | the nearest such folder upwards from here |
+| `SKILLSENGINE_HOME` | where everything that is produced lives | `<project>/.skillsengine` |
+| `SKILLSENGINE_CATALOG` | SQLAlchemy address of the catalog | SQLite in the home |
+| `SKILLSENGINE_DATA_ROOTS` | further folders a spec may read from, joined by the path separator | none |
+| `SKILLSENGINE_AIRFLOW_URL` | address of Airflow's API, for links and run notes | none |
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class SettingsError(Exception):
+    """The installation is set up wrongly; the text says which variable and how to mend it."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where one installation reads and writes. All paths are absolute."""
+
+    project: Path
+    home: Path
+    catalog_url: str
+    data_roots: tuple[Path, ...]
+    airflow_url: str | None = None
+
+    @property
+    def experiments(self) -> Path:
+        return self.project / "experiments"
+
+    @property
+    def store_root(self) -> Path:
+        return self.home / "store"
+
+    @property
+    def allowed_roots(self) -> tuple[Path, ...]:
+        """The folders that `data.source` and a local `base.model` of a spec may point into."""
+        return (self.project, *self.data_roots)
+
+
+def find_project(start: Path) -> Path:
+    """The nearest folder at or above `start` that holds `experiments/`.
+
+    Raises SettingsError where there is none.
+    """
+    start = start.resolve()
+    for folder in (start, *start.parents):
+        if (folder / "experiments").is_dir():
+            return folder
+    raise SettingsError(
+        f"no folder `experiments/` in {start} or above it. Run this inside a project, "
+        "or set SKILLSENGINE_PROJECT to the folder that holds `experiments/`."
+    )
+
+
+def load_settings(project: Path | None = None) -> Settings:
+    """Read the settings from the environment; `project` wins over `SKILLSENGINE_PROJECT`.
+
+    Raises SettingsError if no project is found or the named one holds no `experiments/`.
+    """
+    if project is None:
+        named = os.environ.get("SKILLSENGINE_PROJECT")
+        project = Path(named) if named else find_project(Path.cwd())
+        if not (project / "experiments").is_dir():
+            raise SettingsError(f"SKILLSENGINE_PROJECT={named}: there is no folder `experiments/` in it.")
+    project = project.resolve()
+    home = Path(os.environ.get("SKILLSENGINE_HOME") or project / ".skillsengine").resolve()
+    roots = tuple(Path(p).resolve() for p in os.environ.get("SKILLSENGINE_DATA_ROOTS", "").split(os.pathsep) if p)
+    catalog = os.environ.get("SKILLSENGINE_CATALOG") or f"sqlite:///{home / 'catalog.db'}"
+    return Settings(project, home, catalog, roots, os.environ.get("SKILLSENGINE_AIRFLOW_URL") or None)
