@@ -1,0 +1,115 @@
+"""Aliases: movable names of versions. Every move is one transaction and leaves a line of history."""
+
+from __future__ import annotations
+
+import re
+from types import EllipsisType
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from skillsengine.storage.database import CatalogError, Database
+from skillsengine.storage.models import AliasMoveRow, AliasRow, ModelRow, VersionRow
+
+LATEST = "latest"
+PENDING, READY = "pending", "ready"
+
+
+class Aliases:
+    """The part of the catalog that keeps aliases."""
+
+    _db: Database
+
+    def set_alias(
+        self, model: str, alias: str, number: int, reason: str, expect: int | EllipsisType | None = ...
+    ) -> bool:
+        """Point an alias to a ready version; True if it moved, False if it stood there already.
+
+        `expect` is where the caller believes it to stand (None: nowhere); left out, it does not matter.
+        Raises CatalogError: no such ready version, the alias stands elsewhere than expected, its name is not allowed.
+        """
+        if alias == LATEST:
+            raise CatalogError(
+                f"`{LATEST}` follows the newest version by itself and cannot be set; choose another alias."
+            )
+        if not re.fullmatch(r"[a-z][a-z0-9_-]{0,99}", alias):
+            raise CatalogError(
+                f"`{alias}` cannot be an alias: it begins with a lower-case letter, then letters, digits, `_` and `-`."
+            )
+        with self._db.writing() as session:
+            lock_model(session, model)
+            version = session.get(VersionRow, (model, number))
+            if version is None or version.state != READY:
+                raise CatalogError(f"{model}@{alias} cannot move to version {number}: {what_there_is(session, model)}")
+            row = session.get(AliasRow, (model, alias))
+            present = None if row is None else row.number
+            if present == number:
+                return False  # also a repeated attempt, whose `expect` is out of date by its own first success
+            if not isinstance(expect, EllipsisType) and present != expect:
+                raise CatalogError(
+                    f"{model}@{alias} is {_place(present)} and not {_place(expect)}, as was assumed when version "
+                    f"{number} was chosen: somebody moved it since. "
+                    "Compare the versions again (clear the run's gate), then move it."
+                )
+            self._move(session, model, alias, number, reason)
+            return True
+
+    def _move(self, session: Session, model: str, alias: str, number: int, reason: str) -> None:
+        """Move an alias and write the history, inside a transaction that holds the model's lock."""
+        row, now = session.get(AliasRow, (model, alias)), self._db.now()
+        old = None if row is None else row.number
+        if row is None:
+            session.add(AliasRow(model=model, alias=alias, number=number, moved=now))
+        else:
+            row.number, row.moved = number, now
+        session.add(AliasMoveRow(model=model, alias=alias, old_number=old, number=number, reason=reason, moved=now))
+
+    def alias(self, model: str, alias: str) -> int | None:
+        """The number an alias points to, or None."""
+        with self._db.reading() as session:
+            row = session.get(AliasRow, (model, alias))
+            return None if row is None else row.number
+
+    def aliases(self, model: str) -> dict[str, int]:
+        """All aliases of a model."""
+        with self._db.reading() as session:
+            return _aliases(session, model)
+
+    def alias_moves(self, model: str, alias: str | None = None) -> list[AliasMoveRow]:
+        """The history, oldest first."""
+        query = select(AliasMoveRow).where(AliasMoveRow.model == model).order_by(AliasMoveRow.id)
+        if alias is not None:
+            query = query.where(AliasMoveRow.alias == alias)
+        with self._db.reading() as session:
+            return list(session.scalars(query))
+
+
+def lock_model(session: Session, model: str) -> None:
+    """Hold the model's row until the transaction ends: numbers and aliases of one model change one after the other."""
+    session.get(ModelRow, model, with_for_update=True)
+
+
+def what_there_is(session: Session, model: str) -> str:
+    """For error texts: the versions and aliases of a model, or the models if it is unknown."""
+    if session.get(ModelRow, model) is None:
+        models = list(session.scalars(select(ModelRow.name).order_by(ModelRow.name)))
+        known = (
+            f"registered are {', '.join(models)}." if models else "nothing is registered yet: run an experiment first."
+        )
+        return f"there is no model `{model}`; {known}"
+    query = select(VersionRow.number).where(VersionRow.model == model, VersionRow.state == READY)
+    ready = list(session.scalars(query.order_by(VersionRow.number)))
+    if not ready:
+        return f"no version of {model} is ready yet: its first `register` has not finished."
+    shown = ", ".join(str(number) for number in ready[-10:])
+    names = ", ".join(f"{alias} ({number})" for alias, number in sorted(_aliases(session, model).items()))
+    return f"{model} has the versions {'..., ' if len(ready) > 10 else ''}{shown} and the aliases {names}."
+
+
+def _aliases(session: Session, model: str) -> dict[str, int]:
+    rows = session.scalars(select(AliasRow).where(AliasRow.model == model).order_by(AliasRow.alias))
+    return {row.alias: row.number for row in rows}
+
+
+def _place(number: int | None) -> str:
+    return "set nowhere" if number is None else f"version {number}"

@@ -1,0 +1,61 @@
+"""The catalog: the database that knows runs, artifacts, cells, versions, aliases and leases.
+
+Its rooms are `runs`, `results`, `versions`, `aliases` and `leases`; this class joins them. Rows come back detached
+(`models`): read them, change them only through the catalog. All times are aware, in UTC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Self
+
+from skillsengine.storage.database import CatalogError, CatalogUnavailable, Database, connect, utc_now
+from skillsengine.storage.leases import Lease, LeaseHeld, LeaseLost, Leases
+from skillsengine.storage.migrate import upgrade
+from skillsengine.storage.models import AliasMoveRow, ArtifactRow, CellRow, RunRow, StepRow, VersionRow
+from skillsengine.storage.results import Results
+from skillsengine.storage.runs import Runs
+from skillsengine.storage.versions import Versions
+
+__all__ = [
+    "AliasMoveRow",
+    "ArtifactRow",
+    "Catalog",
+    "CatalogError",
+    "CatalogUnavailable",
+    "CellRow",
+    "Lease",
+    "LeaseHeld",
+    "LeaseLost",
+    "RunRow",
+    "StepRow",
+    "VersionRow",
+]
+
+
+class Catalog(Runs, Results, Versions, Leases):
+    """Every method is one short transaction and may be repeated; any of them may raise CatalogUnavailable."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    @classmethod
+    def open(cls, url: str, *, now: Callable[[], datetime] = utc_now) -> Self:
+        """Open the catalog at an SQLAlchemy address; create it and its folder, or upgrade it, where needed.
+
+        Costs one query if it is up to date. `now` is the clock (tests). Raises CatalogError: a bad address, a missing
+        driver, a catalog newer than this code, another program's database; CatalogUnavailable: no answer.
+        """
+        engine = connect(url)
+        upgrade(engine)
+        return cls(Database(engine, now))
+
+    @property
+    def address(self) -> str:
+        """Where it is, without the password."""
+        return self._db.address
+
+    def close(self) -> None:
+        """Let go of open connections; the catalog can be used again afterwards."""
+        self._db.close()

@@ -1,0 +1,214 @@
+"""What is done once a day so that the installation stays small and whole: leftovers go, artifacts are looked at, runs of
+Weights & Biases that could not be sent are sent.
+
+Nothing here touches what a live attempt holds the lease of, and nothing removes an artifact.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from skillsengine.storage.artifact import Artifact
+from skillsengine.storage.catalog import Catalog, LeaseHeld
+from skillsengine.storage.files import tree
+from skillsengine.storage.owners import this_owner
+from skillsengine.storage.store import Store, StoreError
+
+BUILDING_AGE = timedelta(hours=6)
+"""Folders in which nothing was written for so long, and which nobody holds, were left by an attempt that was killed."""
+CHECKPOINT_AGE = timedelta(days=14)
+"""Checkpoints of a training that nobody went on with for so long."""
+LOG_AGE = timedelta(days=60)
+"""Task logs of the embedded Airflow."""
+SAMPLE = 20
+"""Artifacts looked at a day."""
+_LEASE_SECONDS = 600.0
+_QUIET_SECONDS = 3600.0
+"""An offline run that was written to more recently may still be going on."""
+_SEND_SECONDS = 900.0
+
+
+@dataclass(frozen=True)
+class Removed:
+    """What was removed: names, and the bytes they took."""
+
+    names: tuple[str, ...]
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Verified:
+    """How many artifacts were looked at, and what is wrong with them, one line a problem."""
+
+    checked: int
+    problems: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Sent:
+    """Offline runs that were sent, and those that could not be, with the reason."""
+
+    sent: tuple[str, ...]
+    failed: Mapping[str, str]
+
+
+def remove_leftovers(
+    store: Store,
+    catalog: Catalog,
+    *,
+    building_age: timedelta = BUILDING_AGE,
+    checkpoint_age: timedelta = CHECKPOINT_AGE,
+    now: float | None = None,
+) -> Removed:
+    """Remove half-written folders and checkpoints that dead attempts left behind. `now` is the clock, epoch seconds.
+
+    What a live attempt holds the lease of stays, whatever its age. Raises OSError if the store cannot be written.
+    """
+    now = time.time() if now is None else now
+    names, size = [], 0
+    for kind, age in (("building", building_age), ("checkpoints", checkpoint_age)):
+        for folder in _folders(store.root / kind):
+            bytes_, newest = _size_and_newest(folder)
+            if now - newest < age.total_seconds():
+                continue
+            with _unheld(catalog, folder.name.partition(".")[0]) as free:
+                if free:
+                    shutil.rmtree(folder)
+                    names.append(f"{kind}/{folder.name}")
+                    size += bytes_
+    return Removed(tuple(names), size)
+
+
+def remove_old_logs(folder: Path, *, age: timedelta = LOG_AGE, now: float | None = None) -> Removed:
+    """Remove log files below `folder` that nothing was written to for `age`, and folders that are empty then."""
+    now = time.time() if now is None else now
+    names, size = [], 0
+    for parent, _, files in os.walk(folder, topdown=False):
+        for name in files:
+            path = Path(parent) / name
+            stat = path.stat()
+            if path.suffix == ".log" and now - stat.st_mtime > age.total_seconds():
+                path.unlink()
+                names.append(path.relative_to(folder).as_posix())
+                size += stat.st_size
+        if Path(parent) != folder and not any(Path(parent).iterdir()):
+            Path(parent).rmdir()
+    return Removed(tuple(sorted(names)), size)
+
+
+def verify_sample(store: Store, day: str, *, count: int = SAMPLE) -> Verified:
+    """Hash the files of `count` artifacts and compare them with their manifests. `day` decides which: others each day."""
+    folders = [f for stage in _folders(store.root / "artifacts") for two in _folders(stage) for f in _folders(two)]
+    folders.sort(key=lambda folder: hashlib.sha256(f"{day}:{folder.name}".encode()).digest())
+    problems: list[str] = []
+    for folder in folders[:count]:
+        stage, digest = folder.parent.parent.name, folder.name
+        try:
+            artifact: Artifact | None = store.get(stage, digest)
+        except StoreError as error:
+            problems.append(str(error))
+            continue
+        if artifact is not None:  # without manifest it does not exist, and the next run makes it again
+            problems += [
+                f"{stage} {digest[:12]}: {problem}. Delete the folder {folder}: the next run makes it again."
+                for problem in store.verify(artifact)
+            ]
+    return Verified(min(count, len(folders)), tuple(problems))
+
+
+def send_offline_runs(
+    home: Path,
+    env: Mapping[str, str] = os.environ,
+    *,
+    command: Sequence[str] = (sys.executable, "-m", "wandb", "sync"),
+    now: float | None = None,
+    seconds: float = _SEND_SECONDS,
+) -> Sent | None:
+    """Send the W&B runs that were kept offline below `<home>/wandb`, each for at most `seconds`.
+
+    None without WANDB_API_KEY: then there is nobody to send them to. A run that cannot be sent stays for the next time.
+    """
+    if not env.get("WANDB_API_KEY"):
+        return None
+    now = time.time() if now is None else now
+    folder, sent, failed = home / "wandb", [], {}
+    for run in sorted(folder.glob("offline-run-*")):
+        files = list(run.glob("*.wandb"))
+        if not files or any(run.glob("*.wandb.synced")) or now - files[0].stat().st_mtime < _QUIET_SECONDS:
+            continue
+        said = _send(command, run, env, seconds)
+        if said is None:
+            sent.append(run.name)
+        else:
+            failed[run.name] = said
+    return Sent(tuple(sent), failed)
+
+
+def _send(command: Sequence[str], run: Path, env: Mapping[str, str], seconds: float) -> str | None:
+    """None, or why it could not be sent."""
+    folder = run.parent
+    own = {
+        "WANDB_MODE": "online",
+        "WANDB_DIR": str(folder.parent),
+        # Where the offline run has left the files of its artifacts.
+        "WANDB_DATA_DIR": str(folder / "data"),
+        "WANDB_CACHE_DIR": str(folder / "cache"),
+        "WANDB_CONFIG_DIR": str(folder / "config"),
+        "WANDB_ERROR_REPORTING": "false",
+    }
+    try:
+        done = subprocess.run(
+            [*command, str(run)],
+            env={**env, **own},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=seconds,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return f"no end after {seconds:.0f} s"
+    if done.returncode == 0:
+        return None
+    lines = [line.strip() for line in done.stdout.splitlines() if line.strip()]
+    return lines[-1] if lines else f"ended with {done.returncode}"
+
+
+def _folders(parent: Path) -> list[Path]:
+    if not parent.is_dir():
+        return []
+    return sorted(path for path in parent.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def _size_and_newest(folder: Path) -> tuple[int, float]:
+    """(bytes, time of the last write) of all that is in a folder."""
+    size, newest = 0, folder.stat().st_mtime
+    for _, path in tree(folder):
+        stat = path.lstat()
+        size, newest = size + stat.st_size, max(newest, stat.st_mtime)
+    return size, newest
+
+
+@contextmanager
+def _unheld(catalog: Catalog, digest: str) -> Iterator[bool]:
+    """Whether nobody is at work on the digest; while the block runs, nobody can begin."""
+    try:
+        lease = catalog.acquire(digest, this_owner(), _LEASE_SECONDS)
+    except LeaseHeld:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        catalog.release(lease)

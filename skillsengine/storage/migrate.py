@@ -1,0 +1,116 @@
+"""Bring a catalog to the newest layout when it is opened. Costs one query where there is nothing to do."""
+
+from __future__ import annotations
+
+import fcntl
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, column, inspect, select, table, text
+from sqlalchemy.exc import DatabaseError, OperationalError
+
+from skillsengine.storage.database import CatalogError, unavailable
+
+HEAD = "0001"
+"""The newest revision in `migrations/versions`. Written here so that alembic is loaded only where there is work."""
+VERSION_TABLE = "catalog_version"
+_ADVISORY_KEY = 0x736B696C6C73  # "skills": one lock of our own among a PostgreSQL server's
+_alembic_lock = threading.Lock()  # alembic keeps its context in module globals
+
+
+def upgrade(engine: Engine) -> None:
+    """Create or upgrade the catalog's tables; any number of processes may call it at once.
+
+    Raises CatalogError: a newer skillsengine has upgraded it already, or the database belongs to another program;
+    CatalogUnavailable: it does not answer.
+    """
+    try:
+        if not _is_new_file(engine) and _revision(engine) == HEAD:
+            return
+        with _one_at_a_time(engine):
+            current = _revision(engine)
+            if current != HEAD:
+                _run(engine, current)
+    except DatabaseError as error:
+        address = engine.url.render_as_string(hide_password=True)
+        if "not a database" in str(error.orig):
+            raise CatalogError(
+                f"{address}: this file is no SQLite database. Move it away, or let SKILLSENGINE_CATALOG name another."
+            ) from error
+        if isinstance(error, OperationalError):
+            raise unavailable(address, error) from error
+        raise
+
+
+def _is_new_file(engine: Engine) -> bool:
+    # Looking into a file that another process is just creating can find it locked; the lock below is the place to wait.
+    return engine.dialect.name == "sqlite" and not Path(str(engine.url.database)).exists()
+
+
+def _revision(engine: Engine) -> str | None:
+    with engine.connect() as connection:
+        if not inspect(connection).has_table(VERSION_TABLE):
+            return None
+        return connection.scalar(select(column("version_num")).select_from(table(VERSION_TABLE)))
+
+
+@contextmanager
+def _one_at_a_time(engine: Engine) -> Iterator[None]:
+    """A lock that other processes respect and that dies with this one."""
+    if engine.dialect.name == "sqlite":
+        path = Path(f"{engine.url.database}.lock")
+        try:
+            file = path.open("a")
+        except OSError as error:
+            raise CatalogError(
+                f"{path} cannot be written: {error.strerror}. Mend the permissions of its folder, "
+                "or let SKILLSENGINE_CATALOG name another place."
+            ) from error
+        with file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+        return
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _ADVISORY_KEY})
+        try:
+            yield
+        finally:
+            connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _ADVISORY_KEY})
+
+
+def _run(engine: Engine, current: str | None) -> None:
+    from alembic import command
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    if current is not None and current not in known:
+        raise CatalogError(
+            f"the catalog {engine.url.render_as_string(hide_password=True)} has the layout {current}, and this "
+            f"skillsengine knows layouts up to {HEAD}: a newer skillsengine has upgraded it. "
+            "Upgrade skillsengine here too, or let SKILLSENGINE_CATALOG name another catalog."
+        )
+    if engine.dialect.name == "sqlite":
+        # Readers and a writer side by side. It stays with the file, and cannot be set inside a transaction.
+        with closing(engine.raw_connection()) as raw:
+            raw.cursor().execute("PRAGMA journal_mode = WAL")
+    with _alembic_lock, engine.execution_options(writes=True).begin() as connection:
+        if current is None:
+            _refuse_foreign(connection)
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def _refuse_foreign(connection: Connection) -> None:
+    """A database with tables in it that is no catalog belongs to somebody else (to Airflow, most likely)."""
+    found = sorted(inspect(connection).get_table_names())
+    if found:
+        shown = ", ".join(found[:3]) + (", ..." if len(found) > 3 else "")
+        raise CatalogError(
+            f"the database {connection.engine.url.render_as_string(hide_password=True)} holds tables of another "
+            f"program ({shown}). The catalog wants a database of its own: let SKILLSENGINE_CATALOG name an empty one."
+        )

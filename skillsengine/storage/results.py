@@ -1,0 +1,83 @@
+"""Artifacts and cells: what was made, and how good it is on which partition."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+
+from skillsengine.storage.database import Database, insert_or_find
+from skillsengine.storage.models import ArtifactRow, CellRow
+
+
+class Results:
+    """The part of the catalog that keeps artifacts and cells."""
+
+    _db: Database
+
+    def record_artifact(self, digest: str, stage: str, key: str | None, path: Path | str, bytes: int) -> ArtifactRow:
+        """Note where an artifact lies (`bytes`: its size). Said again, its path is brought up to date: stores move."""
+        with self._db.writing() as session:
+            fresh = ArtifactRow(
+                digest=digest, stage=stage, key=key, path=str(path), bytes=bytes, created=self._db.now()
+            )
+            row = insert_or_find(session, select(ArtifactRow).where(ArtifactRow.digest == digest), fresh)
+            row.path, row.bytes = str(path), bytes
+            return row
+
+    def artifact(self, digest: str) -> ArtifactRow | None:
+        with self._db.reading() as session:
+            return session.get(ArtifactRow, digest)
+
+    def put_cell(
+        self,
+        *,
+        subject: str,
+        kind: str,
+        experiment: str,
+        partition: str,
+        data_digest: str,
+        artifact_digest: str,
+        stage_version: int,
+        metrics: Mapping[str, Any],
+        adapter_digest: str | None,
+    ) -> CellRow:
+        """Add a score, once: said again for the same artifact, experiment and partition, the first row is returned.
+
+        Two experiments that score the same adapter on the same rows share the artifact, and each has its cell.
+        """
+        with self._db.writing() as session:
+            find = select(CellRow).where(
+                CellRow.artifact_digest == artifact_digest,
+                CellRow.experiment == experiment,
+                CellRow.partition == partition,
+            )
+            row = CellRow(
+                subject=subject,
+                kind=kind,
+                experiment=experiment,
+                partition=partition,
+                data_digest=data_digest,
+                artifact_digest=artifact_digest,
+                stage_version=stage_version,
+                metrics=dict(metrics),
+                adapter_digest=adapter_digest,
+                created=self._db.now(),
+            )
+            return insert_or_find(session, find, row)
+
+    def cells(
+        self, experiment: str | None = None, adapter_digest: str | None = None, partition: str | None = None
+    ) -> list[CellRow]:
+        """The cells that fit all that is given, oldest first."""
+        query = select(CellRow).order_by(CellRow.id)
+        if experiment is not None:
+            query = query.where(CellRow.experiment == experiment)
+        if adapter_digest is not None:
+            query = query.where(CellRow.adapter_digest == adapter_digest)
+        if partition is not None:
+            query = query.where(CellRow.partition == partition)
+        with self._db.reading() as session:
+            return list(session.scalars(query))

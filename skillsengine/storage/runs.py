@@ -1,0 +1,160 @@
+"""Runs and their steps: what was asked for, how far it is, how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Select, select
+from sqlalchemy.orm import Session
+
+from skillsengine.storage.database import CatalogError, Database, insert_or_find
+from skillsengine.storage.models import RunRow, StepRow
+
+RUNNING = "running"
+
+
+class Runs:
+    """The part of the catalog that keeps runs and steps."""
+
+    _db: Database
+
+    def pin_run(
+        self,
+        dag_id: str,
+        run_id: str,
+        *,
+        experiment: str,
+        kind: str,
+        partition: str | None,
+        spec: Mapping[str, Any],
+        options: Mapping[str, Any],
+        trigger: str,
+        spec_commit: str | None,
+    ) -> RunRow:
+        """The run (dag_id, run_id) as its first call described it; later calls get that, whatever they bring."""
+        with self._db.writing() as session:
+            row = RunRow(
+                dag_id=dag_id,
+                run_id=run_id,
+                experiment=experiment,
+                kind=kind,
+                partition=partition,
+                spec=dict(spec),
+                options=dict(options),
+                trigger=trigger,
+                spec_commit=spec_commit,
+                state=RUNNING,
+                note="",
+                error=None,
+                data={},
+                started=self._db.now(),
+                finished=None,
+            )
+            return insert_or_find(session, _by_name(dag_id, run_id), row)
+
+    def get_run(self, dag_id: str, run_id: str) -> RunRow | None:
+        with self._db.reading() as session:
+            return session.scalars(_by_name(dag_id, run_id)).one_or_none()
+
+    def run_by_id(self, id: int) -> RunRow:
+        """Raises CatalogError if there is no such run."""
+        with self._db.reading() as session:
+            return _run(session, id)
+
+    def finish_run(self, id: int, state: str, note: str, error: str | None = None) -> RunRow:
+        """Close a run; a second call overwrites the first. Raises CatalogError if there is no such run."""
+        with self._db.writing() as session:
+            row = _run(session, id)
+            row.state, row.note, row.error, row.finished = state, note, error, self._db.now()
+            return row
+
+    def set_run_data(self, id: int, **values: Any) -> RunRow:
+        """Put small JSON values on a run, beside those it has. Raises CatalogError if there is no such run."""
+        with self._db.writing() as session:
+            row = _run(session, id)
+            row.data = {**row.data, **values}
+            return row
+
+    def list_runs(self, experiment: str | None = None, limit: int = 20) -> list[RunRow]:
+        """The newest runs first."""
+        query = select(RunRow).order_by(RunRow.id.desc()).limit(limit)
+        if experiment is not None:
+            query = query.where(RunRow.experiment == experiment)
+        with self._db.reading() as session:
+            return list(session.scalars(query))
+
+    def start_step(self, run_id: int, step_id: str, stage: str, key: str | None, digest: str) -> StepRow:
+        """An attempt of a step begins: the first makes its row, later ones count up and wipe what the last one left.
+
+        A finished run is open again (somebody cleared its tasks). Raises CatalogError if there is no such run.
+        """
+        with self._db.writing() as session:
+            run, now = _run(session, run_id), self._db.now()
+            run.state, run.error, run.finished = RUNNING, None, None
+            fresh = StepRow(run_id=run_id, step_id=step_id, attempts=0)
+            _begin(fresh, stage, key, digest)
+            fresh.started = fresh.updated = now
+            row = insert_or_find(session, _by_step(run_id, step_id), fresh)
+            _begin(row, stage, key, digest)
+            row.attempts, row.started, row.updated = row.attempts + 1, now, now
+            return row
+
+    def update_step(self, run_id: int, step_id: str, progress: Mapping[str, Any]) -> None:
+        """Say how far a step is. Raises CatalogError if it was never started."""
+        with self._db.writing() as session:
+            row = _step(session, run_id, step_id)
+            row.progress, row.updated = dict(progress), self._db.now()
+
+    def finish_step(
+        self,
+        run_id: int,
+        step_id: str,
+        state: str,
+        seconds: float,
+        summary: Mapping[str, Any],
+        error: str | None = None,
+    ) -> StepRow:
+        """End an attempt: `state` is `done`, `cached` or `failed`; `seconds` of wall time.
+
+        Raises CatalogError if the step was never started.
+        """
+        with self._db.writing() as session:
+            row, now = _step(session, run_id, step_id), self._db.now()
+            row.state, row.seconds, row.summary, row.error = state, seconds, dict(summary), error
+            row.updated = row.finished = now
+            return row
+
+    def steps_of(self, run_id: int) -> list[StepRow]:
+        """In the order of their first start."""
+        with self._db.reading() as session:
+            return list(session.scalars(select(StepRow).where(StepRow.run_id == run_id).order_by(StepRow.id)))
+
+
+def _begin(row: StepRow, stage: str, key: str | None, digest: str) -> None:
+    row.stage, row.key, row.digest, row.state = stage, key, digest, RUNNING
+    row.progress, row.summary, row.seconds, row.error, row.finished = {}, {}, None, None, None
+
+
+def _by_name(dag_id: str, run_id: str) -> Select[RunRow]:
+    return select(RunRow).where(RunRow.dag_id == dag_id, RunRow.run_id == run_id)
+
+
+def _by_step(run_id: int, step_id: str) -> Select[StepRow]:
+    return select(StepRow).where(StepRow.run_id == run_id, StepRow.step_id == step_id)
+
+
+def _run(session: Session, id: int) -> RunRow:
+    row = session.get(RunRow, id, with_for_update=True)
+    if row is None:
+        raise CatalogError(f"the catalog has no run {id}; `skillsengine runs` lists those it has.")
+    return row
+
+
+def _step(session: Session, run_id: int, step_id: str) -> StepRow:
+    row = session.scalars(_by_step(run_id, step_id).with_for_update()).one_or_none()
+    if row is None:
+        raise CatalogError(
+            f"step {step_id} of run {run_id} was never started: start_step comes before its progress and end."
+        )
+    return row

@@ -1,0 +1,208 @@
+"""The store on a real disk: what is published is whole, found again, and never changed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+from pathlib import Path
+
+import pytest
+
+from skillsengine.storage.artifact import Artifact
+from skillsengine.storage.store import Store, StoreError
+from tests.storage.support import at_once, manifest
+
+DIGEST = "ab" * 32
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "store")
+
+
+def publish(store: Store, digest: str = DIGEST, text: str = "row\n") -> Artifact:
+    with store.building("format", digest) as folder:
+        (folder / "rows.jsonl").write_text(text)
+        (folder / "deep" / "er").mkdir(parents=True)
+        (folder / "deep" / "er" / "x.bin").write_bytes(b"\0" * 3_000_000)
+        return store.publish(folder, manifest(digest))
+
+
+def test_a_published_artifact_is_found_with_its_files(store: Store) -> None:
+    assert store.get("format", DIGEST) is None
+    publish(store)
+    found = store.get("format", DIGEST)
+    assert found is not None
+    assert found.path == store.root / "artifacts" / "format" / "ab" / DIGEST
+    assert found.file("rows.jsonl").read_text() == "row\n"
+    assert found.summary == {"rows": 2}
+    assert sorted(found.manifest.files) == ["deep/er/x.bin", "rows.jsonl"]
+    assert found.manifest.files["deep/er/x.bin"].size == 3_000_000
+    assert found.manifest.created.endswith("+00:00")
+    assert store.verify(found) == []
+    assert not [p for p in (store.root / "building").iterdir() if p.name != ".trash"]
+
+
+def test_making_a_store_touches_nothing(store: Store) -> None:
+    assert store.get("format", DIGEST) is None
+    assert not store.root.exists()
+    assert store.bases.is_dir()
+
+
+def test_an_unpublished_folder_is_gone_after_an_error(store: Store) -> None:
+    with pytest.raises(ZeroDivisionError), store.building("format", DIGEST) as folder:
+        (folder / "rows.jsonl").write_text("half")
+        raise ZeroDivisionError
+    assert not folder.exists()
+    assert store.get("format", DIGEST) is None
+
+
+def test_an_existing_artifact_stays(store: Store) -> None:
+    publish(store, text="first\n")
+    second = publish(store, text="second\n")
+    assert second.file("rows.jsonl").read_text() == "first\n"
+    assert store.verify(second) == []
+
+
+def test_many_processes_publish_the_same_digest(store: Store) -> None:
+    def work(index: int) -> str:
+        folder = store.root / "building" / f"{DIGEST}.{index}"
+        folder.mkdir(parents=True)
+        (folder / "rows.jsonl").write_text(f"{index}\n")
+        return store.publish(folder, manifest(DIGEST)).file("rows.jsonl").read_text()
+
+    assert len(set(at_once(6, work))) == 1
+    found = store.get("format", DIGEST)
+    assert found is not None
+    assert store.verify(found) == []
+
+
+@pytest.mark.parametrize(
+    ("harm", "problem"),
+    [
+        (lambda p: (p / "rows.jsonl").write_text("raw\n"), "rows.jsonl: its bytes were changed (sha256 "),
+        (lambda p: (p / "rows.jsonl").write_text("longer\n"), "rows.jsonl: has 7 bytes, the manifest says 4"),
+        (lambda p: (p / "rows.jsonl").unlink(), "rows.jsonl: missing"),
+        (lambda p: (p / "new.txt").write_text(""), "new.txt: is not in the manifest"),
+        (lambda p: ((p / "rows.jsonl").unlink(), (p / "rows.jsonl").symlink_to("deep")), "rows.jsonl: is a link now"),
+    ],
+)
+def test_verify_finds_what_was_tampered_with(store: Store, harm: object, problem: str) -> None:
+    artifact = publish(store)
+    harm(artifact.path)  # type: ignore[operator]
+    (found,) = store.verify(artifact)
+    assert found.startswith(problem)
+
+
+def test_a_damaged_manifest_is_named_with_the_mend(store: Store) -> None:
+    artifact = publish(store)
+    whole = (artifact.path / "manifest.json").read_text()
+    for damaged in (whole[: len(whole) // 2], "[]", '{"files": {}}'):
+        (artifact.path / "manifest.json").write_text(damaged)
+        with pytest.raises(StoreError, match=r"manifest\.json is damaged: .*Delete the folder .*the next run makes it"):
+            store.get("format", DIGEST)
+    (artifact.path / "manifest.json").write_text(json.dumps(json.loads(whole) | {"digest": "cd" * 32}))
+    with pytest.raises(StoreError, match="holds the manifest of another artifact, format cdcdcdcdcdcd"):
+        store.get("format", DIGEST)
+
+
+def test_a_folder_without_manifest_is_replaced(store: Store) -> None:
+    artifact = publish(store, text="old\n")
+    (artifact.path / "manifest.json").unlink()
+    assert store.get("format", DIGEST) is None
+    assert publish(store, text="new\n").file("rows.jsonl").read_text() == "new\n"
+
+
+def test_what_an_artifact_may_not_hold(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "outside").write_text("x")
+    with (
+        pytest.raises(StoreError, match=r"rows\.jsonl is a link or no plain file: an artifact holds copies"),
+        store.building("format", DIGEST) as folder,
+    ):
+        (folder / "rows.jsonl").symlink_to(tmp_path / "outside")
+        store.publish(folder, manifest(DIGEST))
+    with (
+        pytest.raises(StoreError, match=r"written a manifest\.json of its own"),
+        store.building("format", DIGEST) as folder,
+    ):
+        (folder / "manifest.json").write_text("{}")
+        store.publish(folder, manifest(DIGEST))
+    assert store.get("format", DIGEST) is None
+
+
+def test_an_attempt_that_was_overtaken_cannot_publish(store: Store) -> None:
+    with (
+        pytest.raises(StoreError, match="is gone: another attempt of format abababababab has begun since"),
+        store.building("format", DIGEST) as old,
+    ):
+        (old / "rows.jsonl").write_text("old\n")
+        publish(store, text="new\n")
+        store.publish(old, manifest(DIGEST))
+    found = store.get("format", DIGEST)
+    assert found is not None
+    assert found.file("rows.jsonl").read_text() == "new\n"
+
+
+def test_a_straggler_does_not_break_the_next_attempt(store: Store) -> None:
+    """A killed attempt's writer thread or child goes on writing while the next attempt clears its folder away."""
+    stop = threading.Event()
+
+    def write(folder: Path) -> None:
+        while not stop.is_set():
+            try:
+                (folder / "part").write_text("x")
+            except FileNotFoundError:
+                return
+
+    for _ in range(20):
+        stale = store.root / "building" / f"{DIGEST}.stale"
+        stale.mkdir(parents=True, exist_ok=True)
+        writer = threading.Thread(target=write, args=(stale,))
+        writer.start()
+        with store.building("format", DIGEST) as folder:
+            assert list(folder.iterdir()) == []
+        writer.join(5)
+        assert not writer.is_alive()
+    stop.set()
+
+
+@pytest.mark.parametrize("bad", ["", "../../etc", "AB" * 32, "abc", "g" * 64, "a" * 65])
+def test_a_digest_is_checked_before_it_becomes_a_path(store: Store, bad: str) -> None:
+    for call in (lambda: store.get("format", bad), lambda: store.checkpoints(bad), lambda: store.drop_checkpoints(bad)):
+        with pytest.raises(StoreError, match=f"`{bad}` is no digest"):
+            call()
+    with pytest.raises(StoreError, match="is no stage"):
+        store.get("../format", DIGEST)
+
+
+def test_checkpoints_outlive_an_attempt_until_they_are_dropped(store: Store) -> None:
+    folder = store.checkpoints(DIGEST)
+    (folder / "step-2").mkdir()
+    publish(store)
+    assert [p.name for p in store.checkpoints(DIGEST).iterdir()] == ["step-2"]
+    store.drop_checkpoints(DIGEST)
+    store.drop_checkpoints(DIGEST)
+    assert list(store.checkpoints(DIGEST).iterdir()) == []
+
+
+def test_a_version_is_linked_relatively_and_once(store: Store, tmp_path: Path) -> None:
+    artifact = publish(store)
+    link = store.link_version("job-skills", 7, artifact)
+    assert link == store.root / "versions" / "job-skills" / "7"
+    assert not link.readlink().is_absolute()
+    assert link.resolve() == artifact.path.resolve()
+    assert store.link_version("job-skills", 7, publish(store, "cd" * 32)).resolve() == artifact.path.resolve()
+    moved = store.root.rename(tmp_path / "moved")
+    assert (moved / "versions" / "job-skills" / "7" / "rows.jsonl").read_text() == "row\n"
+    with pytest.raises(StoreError, match=r"`\.\./x` is no model's name"):
+        store.link_version("../x", 1, artifact)
+
+
+def test_a_link_that_leads_nowhere_is_mended(store: Store) -> None:
+    first = publish(store)
+    link = store.link_version("job-skills", 1, first)
+    shutil.rmtree(first.path)
+    again = publish(store, "cd" * 32)
+    store.link_version("job-skills", 1, again)
+    assert link.resolve() == again.path.resolve()
