@@ -1,0 +1,78 @@
+"""What is wrong with a spec: file, line and column, the line itself with a caret, what is allowed and the mend."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from skillsengine.spec.masking import mask_shapes
+
+MAX_SHOWN = 50
+_MAX_WIDTH = 110
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong. `str()` is the text for people; secrets in it are masked."""
+
+    file: str
+    """Path of the file as people know it (`experiments/job-skills.yaml`), or the override (`--set lora.r=x`)."""
+    line: int | None
+    """From 1; None where the file as a whole, or an override, is at fault."""
+    column: int | None
+    """From 1, in characters."""
+    path: str
+    """Dotted path of the field (`train.learning_rate`); empty for a fault of the text itself."""
+    message: str
+    """What is wrong."""
+    hint: str | None = None
+    """What is allowed and how to mend it."""
+    excerpt: str | None = None
+    """The line, masked; None shows none."""
+    length: int = 1
+    """Characters under which carets stand."""
+
+    def __str__(self) -> str:
+        place = self.file if self.line is None else f"{self.file}:{self.line}:{self.column}"
+        rows = [": ".join(part for part in (place, self.path, self.message) if part)]
+        if self.excerpt is not None and self.line is not None and self.column is not None:
+            text, carets = _underline(self.excerpt, self.column - 1, self.length)
+            number = str(self.line)
+            rows += [f"   {number} | {text}".rstrip(), f"   {' ' * len(number)} | {carets}"]
+        if self.hint:
+            rows += [f"   {row}".rstrip() for row in self.hint.splitlines()]
+        return mask_shapes("\n".join(rows))
+
+
+class SpecError(Exception):
+    """A spec cannot be used. It carries every problem that one pass found, in the order of the files and lines."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__(self.problems)
+
+    def __str__(self) -> str:
+        rows = [str(problem) for problem in self.problems[:MAX_SHOWN]]
+        if len(self.problems) > MAX_SHOWN:
+            rows.append(f"... and {len(self.problems) - MAX_SHOWN} more problems")
+        return "\n\n".join(rows)
+
+
+def _underline(line: str, start: int, length: int) -> tuple[str, str]:
+    """(the line, the carets under it), both cut to a readable width around the place."""
+    line = "".join(c if c.isprintable() else " " for c in line)
+    start = min(start, len(line))
+    length = max(1, min(length, len(line) - start))
+    left = max(0, start - _MAX_WIDTH // 2) if len(line) > _MAX_WIDTH else 0
+    shown = line[left : left + _MAX_WIDTH]
+    length = max(1, min(length, len(shown) - (start - left)))
+    front, back = "…" if left else "", "…" if left + _MAX_WIDTH < len(line) else ""
+    pad = len(front) + _width(line[left:start])
+    return front + shown + back, " " * pad + "^" * max(1, _width(line[start : start + length]))
+
+
+def _width(text: str) -> int:
+    """Columns that `text` takes in a terminal: wide characters (CJK) two, combining ones none."""
+    wide = sum(unicodedata.east_asian_width(c) in "WF" for c in text)
+    return len(text) + wide - sum(bool(unicodedata.combining(c)) for c in text)

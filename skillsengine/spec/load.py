@@ -1,0 +1,157 @@
+"""YAML text -> Experiment: `extends`, interpolation, overrides, and all problems of a spec in one pass."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from skillsengine.spec.check import check
+from skillsengine.spec.errors import Problem, SpecError
+from skillsengine.spec.extends import Reader, normal
+from skillsengine.spec.interpolate import interpolate
+from skillsengine.spec.overrides import apply, parse_override
+from skillsengine.spec.scalars import shorten
+from skillsengine.spec.schema import NAME_PATTERN, Experiment
+from skillsengine.spec.source import Node, Place, Source, Sources
+
+FOLDER = "experiments"
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A spec that was read and found right."""
+
+    experiment: Experiment
+    sources: Sources
+    """Where every value was written."""
+    text: str
+    """The text of the spec's own file, without a byte order mark."""
+    files: tuple[Path, ...]
+    """The spec's own file, and then all that it extends."""
+    trusted: bool
+    """Whether `data.source` or `base.model` was named on the command line, which may point anywhere."""
+
+
+def load_spec(path: Path, *, overrides: Sequence[str] = (), experiments: Path | None = None) -> Loaded:
+    """Read one spec. `overrides` are `a.b=c` of the command line; `experiments` is the folder that `extends` stays in
+    (by default the nearest folder of that name around the spec, else the spec's own).
+
+    Raises SpecError with every problem, of the file, of what it extends and of the overrides.
+    """
+    experiments = experiments or experiments_of(path)
+    reader = Reader(experiments)
+    misplaced = _no_spec(path, experiments, reader.shown(path))
+    if misplaced:
+        raise SpecError([misplaced])
+    problems = reader.problems
+    root = reader.read(path)
+    if root is None:
+        for text in overrides:
+            parse_override(text, problems)
+        raise SpecError(_sorted(problems, reader))
+    root, trusted = apply(root, overrides, problems)
+    root = interpolate(root, problems)
+    experiment, found = check(root, incomplete=reader.incomplete)
+    other_name = _other_name(root, path)
+    if other_name:
+        problems.append(other_name)
+        found = [problem for problem in found if problem.path != "name"]
+    problems += found
+    sources = Sources(root)
+    if problems or experiment is None:
+        raise SpecError(_sorted(problems, reader))
+    return Loaded(experiment, sources, reader.texts[path], tuple(reader.texts), trusted)
+
+
+def resolved(experiment: Experiment) -> dict[str, Any]:
+    """The whole experiment, defaults included, as plain JSON data: `Experiment.model_validate` reads it back equal."""
+    return experiment.model_dump(mode="json")
+
+
+def find_specs(experiments: Path) -> list[Path]:
+    """The files below `experiments/` that are specs, sorted: `*.yaml`, with no part that begins with `_` or `.`."""
+    return [path for path in _candidates(experiments) if path.suffix == ".yaml"]
+
+
+def check_specs(experiments: Path) -> dict[Path, Loaded | SpecError]:
+    """Load every spec below `experiments/`. Two specs of one name (also by case) are an error of both.
+
+    A file with another ending of YAML (`.yml`) is reported, since nothing would ever read it.
+    """
+    results: dict[Path, Loaded | SpecError] = {}
+    for path in _candidates(experiments):
+        try:
+            results[path] = load_spec(path, experiments=experiments)
+        except SpecError as error:
+            results[path] = error
+    by_stem: dict[str, list[Path]] = defaultdict(list)
+    for path in find_specs(experiments):
+        by_stem[path.stem.casefold()].append(path)
+    reader = Reader(experiments)
+    for same in by_stem.values():
+        for path in same if len(same) > 1 else ():
+            others = ", ".join(reader.shown(other) for other in same if other != path)
+            message, hint = f"{others} has the same name", "an experiment is named as its file: rename one of them"
+            before = results[path]
+            if isinstance(before, Loaded):
+                results[path] = SpecError([before.sources.problem("name", message, hint)])
+            else:
+                problem = Place(Source(reader.shown(path))).problem("name", message, hint)
+                results[path] = SpecError([problem, *before.problems])
+    return results
+
+
+def experiments_of(path: Path) -> Path:
+    """The nearest folder `experiments` around `path`, or the folder that `path` stands in."""
+    return next((folder for folder in path.absolute().parents if folder.name == FOLDER), path.absolute().parent)
+
+
+def _candidates(experiments: Path) -> list[Path]:
+    return sorted(
+        path
+        for path in experiments.rglob("*")
+        if path.suffix.lower() in (".yaml", ".yml") and not _hidden(path, experiments) and path.is_file()
+    )
+
+
+def _hidden(path: Path, experiments: Path) -> bool:
+    inside = path.relative_to(experiments) if path.is_relative_to(experiments) else Path(path.name)
+    return any(part.startswith(("_", ".")) for part in inside.parts)
+
+
+def _no_spec(path: Path, experiments: Path, shown: str) -> Problem | None:
+    """Why a file is no spec by its name alone."""
+    place = Place(Source(shown))
+    if _hidden(normal(path), normal(experiments)):
+        message = "not a spec: files and folders that begin with `_` or `.` hold what specs extend"
+        return place.problem("", message, "check a spec that extends it")
+    if path.suffix != ".yaml":
+        return place.problem("", "a spec's file ends in .yaml", f"rename it to {path.stem}.yaml")
+    return None
+
+
+def _other_name(root: Node, path: Path) -> Problem | None:
+    """That a spec is not called as its file."""
+    node = root.mapping.get("name")
+    name = node.value if node else None
+    if node is None or not isinstance(name, str) or name == path.stem:
+        return None
+    message = f"`{shorten(name)}` is not the file's name `{path.stem}`"
+    if re.search(NAME_PATTERN, path.stem):
+        return node.at.problem("name", message, f"write `name: {path.stem}`, or rename the file")
+    return node.at.problem("name", message, f"rename the file: a name is like {NAME_PATTERN}")
+
+
+def _sorted(problems: Sequence[Problem], reader: Reader) -> list[Problem]:
+    """By file (the spec's own first, then what it extends, then the overrides), line and column."""
+    order = {reader.shown(path): index for index, path in enumerate(reader.texts)}
+
+    def rank(problem: Problem) -> tuple[int, int, int]:
+        last = len(order) + (problem.line is None)
+        return order.get(problem.file, last), problem.line or 0, problem.column or 0
+
+    return sorted(problems, key=rank)
