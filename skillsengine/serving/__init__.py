@@ -1,0 +1,1 @@
+"""From a registered adapter to the skills of a text."""

@@ -1,0 +1,155 @@
+"""evaluate: one subject (adapter, untuned base, lexicon) extracts the skills of one partition's test rows, and is
+scored.
+
+Files: predictions.jsonl ({"id", "key", "gold": [..] | null, "predicted": [..], "raw", "parsed"}, one a row, in the
+rows' order), metrics.json (the summary).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from skillsengine.scoring.lexicon import Lexicon
+from skillsengine.scoring.metrics import parse_rate, set_scores, verbatim_rate
+from skillsengine.scoring.predictions import Answer, Answers
+from skillsengine.stages.contract import Limit, Progress, StageConfig, StageContext, StageError, Summary
+from skillsengine.stages.rows import Row, test_rows
+from skillsengine.storage.artifact import Artifact
+
+VERSION = 1
+
+PREDICTIONS, METRICS = "predictions.jsonl", "metrics.json"
+TRAINED_ON, LEXICON = "trained_on.txt", "lexicon.json"
+_TABLE_ROWS = 50
+
+
+def run(config: StageConfig, inputs: Mapping[str, Artifact], out: Path, context: StageContext) -> Summary:
+    """Score `config.key` on the partition `inputs["format"]`; `adapter` and `lexicon` are of `inputs["finetune"]`.
+    Returns
+
+    {"subject", "partition", "rows", "labelled_rows", "excluded_trained_on", "verbatim_rate", "parse_rate",
+    "seconds"}, with labels {"gold_skills", "predicted_skills", "true_positives", "precision", "recall", "f1"}, of a
+    model {"generated_tokens", "tokens_per_second"}, and of a model with labels {"token_precision", "token_recall",
+    "token_f1"}. Rates and scores lie between 0 and 1; `seconds` is all of the subject's work.
+
+    Rows that the adapter was trained on are left out; of the others, at most `evaluate.max_rows`, chosen by a hash of
+    their texts, so that all subjects and all runs take the same.
+
+    Raises StageError where no row is left, and for a base or an adapter that cannot be used.
+    """
+    if config.key not in ("adapter", "base", "lexicon"):
+        raise StageError(f"evaluate: `{config.key}` is no subject; it scores adapter, base or lexicon.")
+    rows, excluded = _select(config, inputs)
+    started = time.monotonic()
+    if config.key == "lexicon":
+        said = _lexicon(rows, inputs["finetune"], context)
+    else:
+        # Only here: the lexicon needs no model.
+        from skillsengine.stages.answering import answer_with_model
+
+        said = answer_with_model(rows, config, inputs, context)
+    seconds = time.monotonic() - started
+    summary = {
+        "subject": config.key,
+        "partition": inputs["format"].key,
+        "rows": len(rows),
+        "labelled_rows": sum(row.skills is not None for row in rows),
+        "excluded_trained_on": excluded,
+        **score(rows, said.answers),
+        "seconds": round(seconds, 3),
+        **said.measured,
+    }
+    _write(out, rows, said.answers, summary)
+    shown = [
+        [row.id, row.text, _listed(row.skills), _listed(answer.skills), answer.raw, answer.parsed]
+        for row, answer in list(zip(rows, said.answers, strict=True))[:_TABLE_ROWS]
+    ]
+    context.tracker.table("predictions", ["id", "text", "gold", "predicted", "raw", "parsed"], shown)
+    context.tracker.summary(summary)
+    return summary
+
+
+def score(rows: Sequence[Row], answers: Sequence[Answer]) -> dict[str, float | int]:
+    """Verbatim and parse rate over all rows; counts, precision, recall and F1 over the labelled ones, if there are
+    any."""
+    pairs = list(zip(rows, answers, strict=True))
+    labelled = [(row.skills, answer.skills) for row, answer in pairs if row.skills is not None]
+    return {
+        **(set_scores(labelled).as_dict() if labelled else {}),
+        "verbatim_rate": verbatim_rate((answer.skills, row.text) for row, answer in pairs),
+        "parse_rate": parse_rate(answer.parsed for answer in answers),
+    }
+
+
+def sample(rows: Sequence[Row], size: int | None, seed: int) -> list[Row]:
+    """At most `size` rows, those with the lowest hash of (seed, text), in their order: more rows or other subjects
+    change the choice as little as possible."""
+    if size is None or len(rows) <= size:
+        return list(rows)
+    ranks = [hashlib.sha256(f"{seed}:{row.key}".encode()).digest() for row in rows]
+    chosen = sorted(range(len(rows)), key=lambda place: (ranks[place], rows[place].id, place))[:size]
+    return [rows[place] for place in sorted(chosen)]
+
+
+def _select(config: StageConfig, inputs: Mapping[str, Artifact]) -> tuple[list[Row], int]:
+    """The rows to score, and how many test rows were left out because the adapter was trained on them."""
+    spec, formatted = config.spec, inputs["format"]
+    candidates = test_rows(formatted, spec.data.split, dated=spec.data.dated)
+    seen: set[str] = set()
+    if config.key != "base":
+        seen = set(inputs["finetune"].file(TRAINED_ON).read_text(encoding="utf-8").split())
+    fresh = [row for row in candidates if row.key not in seen]
+    if not fresh:
+        raise StageError(_nothing_to_score(config, formatted, len(candidates)))
+    return sample(fresh, _size(spec.evaluate.max_rows, config.limit), spec.evaluate.seed), len(candidates) - len(fresh)
+
+
+def _size(max_rows: int | None, limit: Limit | None) -> int | None:
+    sizes = [size for size in (max_rows, limit.generated if limit else None) if size is not None]
+    return min(sizes, default=None)
+
+
+def _nothing_to_score(config: StageConfig, formatted: Artifact, candidates: int) -> str:
+    where = f"evaluate[{config.key}]: no row to score in partition {formatted.key}"
+    if candidates:
+        return (
+            f"{where}: all of its {candidates} test rows stand in the adapter's training data, and nothing is scored on what "
+            "it was trained on. Score it on a partition outside of its training window, or on a source with other ads."
+        )
+    split = config.spec.data.split
+    rows = formatted.summary.get("rows", "unknown number of")
+    return (
+        f"{where}: none of its {rows} rows is a test row. Give the source a file `test.jsonl`, or raise data.split.test "
+        f"(it is {split.test:g})."
+    )
+
+
+def _lexicon(rows: Sequence[Row], finetuned: Artifact, context: StageContext) -> Answers:
+    lexicon = Lexicon(finetuned.json(LEXICON))
+    found = [lexicon.extract(row.text) for row in rows]
+    context.report(Progress(f"{len(rows)}/{len(rows)} ads", fraction=1.0))
+    return Answers([Answer(skills, json.dumps(skills, ensure_ascii=False), True) for skills in found])
+
+
+def _write(out: Path, rows: Sequence[Row], answers: Sequence[Answer], summary: Summary) -> None:
+    with (out / PREDICTIONS).open("w", encoding="utf-8") as file:
+        for row, answer in zip(rows, answers, strict=True):
+            line: dict[str, Any] = {
+                "id": row.id,
+                "key": row.key,
+                "gold": None if row.skills is None else list(row.skills),
+                "predicted": answer.skills,
+                "raw": answer.raw,
+                "parsed": answer.parsed,
+            }
+            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+    (out / METRICS).write_text(json.dumps(summary, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _listed(skills: Sequence[str] | None) -> str | None:
+    return None if skills is None else ", ".join(skills)

@@ -1,0 +1,250 @@
+"""finetune: train a LoRA adapter on the rows' answers.
+
+Files: adapter/ (peft's own layout), tokenizer/, base.json, prompt.json, trained_on.txt, lexicon.json, metrics.jsonl,
+loss.png. Killed, it goes on from its newest whole checkpoint, and makes the same adapter as if it had not been.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from skillsengine.modeling.base import LoadedBase, load_base
+from skillsengine.modeling.encoding import Encoded, closing_tokens, encode
+from skillsengine.modeling.lora import ADAPTER_CONFIG, attach, untrained, update_matrices
+from skillsengine.modeling.memory import peak_gb, restart_peak
+from skillsengine.spec.schema import Experiment
+from skillsengine.stages.answer_trainer import AnswerTrainer, arguments, steps_per_epoch
+from skillsengine.stages.checkpoints import Checkpoints, step_of
+from skillsengine.stages.contract import Progress, StageConfig, StageContext, StageError, Summary
+from skillsengine.stages.rows import Row, training_rows
+from skillsengine.stages.training_log import TrainingLog, draw_losses
+from skillsengine.stages.translate import full_disk, model_errors
+from skillsengine.storage.artifact import Artifact
+
+VERSION = 1
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Texts:
+    """Rows as tokens."""
+
+    train: list[Encoded]
+    validation: list[Encoded]
+    rows_cut: int
+    """Rows whose ad lost tokens to fit."""
+    rows_left_out: int
+    """Rows whose answer alone does not fit: an answer is never cut."""
+
+
+def run(config: StageConfig, inputs: Mapping[str, Artifact], out: Path, context: StageContext) -> Summary:
+    """Train the adapter; returns {"steps", "epochs", "train_loss" (mean over the last epoch, nats a supervised token),
+    "validation_loss" (None without validation rows), "train_rows", "validation_rows", "rows_cut", "rows_left_out",
+    "tokens" (trained on), "tokens_per_second", "seconds" (of the steps, all attempts), "peak_memory_gb",
+    "trainable_parameters", "untrained_matrices", "resumed_from_step" (0 if it was not)}.
+
+    Raises StageError without a row to train on, for a base or a target that cannot be used, when the loss diverges, and
+    when a part of the adapter did not learn.
+    """
+    spec = config.spec
+    formatted = [artifact for name, artifact in sorted(inputs.items()) if name.startswith("format")]
+    train_rows, validation_rows = training_rows(formatted, spec.data.split, dated=spec.data.dated)
+    template = _template(formatted)
+    max_length = int(inputs["profile"].summary["max_length"])
+    if config.limit:
+        max_length = min(max_length, config.limit.tokens)
+
+    restart_peak(spec.resources.device)
+    context.report(Progress(f"loading the base {spec.base.model}", fraction=0.0))
+    with model_errors():
+        loaded = load_base(
+            spec.base,
+            spec.resources.device,
+            bases=context.bases,
+            allowed_roots=context.allowed_roots,
+            for_training=True,
+        )
+        texts = _encode(train_rows, validation_rows, template, loaded.tokenizer, max_length)
+        _require_rows(texts, formatted, len(validation_rows), max_length)
+        model = attach(loaded.model, spec.lora, spec.train.seed)
+
+    per_epoch = steps_per_epoch(len(texts.train), spec.train.effective_batch_size)
+    total = max(1, math.ceil(per_epoch * spec.train.epochs))
+    total = min(total, config.limit.steps) if config.limit else total
+    told = TrainingLog(context.report, total, spec.train.logging_steps)
+    checkpoints = Checkpoints(context.checkpoints, context.guard)
+    trainer = AnswerTrainer(
+        model,
+        arguments(
+            spec.train,
+            device=spec.resources.device,
+            total_steps=total,
+            eval_batch_size=spec.evaluate.batch_size,
+            checkpoints=context.checkpoints,
+            model=model,
+        ),
+        texts.train,
+        texts.validation,
+        pad_id=loaded.tokenizer.pad_token_id,
+        log=told,
+        checkpoints=checkpoints,
+    )
+    resumed_from = _train(trainer, checkpoints, texts, spec, context)
+    dead = _require_learned(model, total)
+    with full_disk(out, "the adapter"):
+        _write(out, model, loaded, spec, template, train_rows, validation_rows)
+        told.write(out / "metrics.jsonl")
+        draw_losses(told, out / "loss.png")
+    context.tracker.image("loss", out / "loss.png")
+    return {
+        "steps": total,
+        "epochs": round(total / per_epoch, 3),
+        "train_loss": round(told.last_epoch_loss(), 4),
+        "validation_loss": None if (loss := told.validation_loss()) is None else round(loss, 4),
+        "train_rows": len(texts.train),
+        "validation_rows": len(texts.validation),
+        "rows_cut": texts.rows_cut,
+        "rows_left_out": texts.rows_left_out,
+        "tokens": told.tokens,
+        "tokens_per_second": round(told.tokens / max(told.seconds, 1e-9), 1),
+        "seconds": round(told.seconds, 1),
+        "peak_memory_gb": round(peak_gb(spec.resources.device), 2),
+        "trainable_parameters": sum(weight.numel() for weight in model.parameters() if weight.requires_grad),
+        "untrained_matrices": dead,
+        "resumed_from_step": resumed_from,
+    }
+
+
+def _train(
+    trainer: AnswerTrainer, checkpoints: Checkpoints, texts: _Texts, spec: Experiment, context: StageContext
+) -> int:
+    """Train; returns the step that it went on from, 0 at the first attempt."""
+
+    def note(text: str) -> None:
+        log.warning("%s", text)
+        context.report(Progress(text))
+
+    newest = checkpoints.newest_whole(note)
+    start = 0 if newest is None else step_of(newest)
+    rows = f"{len(texts.train)} rows to train on, {len(texts.validation)} to validate"
+    going_on = f"; going on after step {start} of an earlier attempt" if start else ""
+    log.info("%s%s", rows, going_on)
+    context.report(Progress(rows + going_on, fraction=start / trainer.args.max_steps))
+    try:
+        trainer.train_from(newest)
+    except torch.OutOfMemoryError as error:
+        raise StageError(
+            f"the device ran out of memory with train.per_device_batch_size {spec.train.per_device_batch_size}: "
+            f"{str(error).splitlines()[0]} Halve it and double train.gradient_accumulation_steps (the result stays the "
+            "same), lower tokens.max_length, or set base.quantization: nf4."
+        ) from error
+    return start
+
+
+def _template(formatted: Sequence[Artifact]) -> str:
+    templates = {str(artifact.manifest.config["prompt.template"]) for artifact in formatted}
+    if len(templates) != 1:
+        raise StageError(
+            f"the partitions to train on were formatted with {len(templates)} prompt templates: {sorted(templates)}. "
+            "One adapter learns one: format them anew with the same prompt.template."
+        )
+    return templates.pop()
+
+
+def _encode(train: Sequence[Row], validation: Sequence[Row], template: str, tokenizer: Any, max_length: int) -> _Texts:
+    """Rows as tokens, at most `max_length` each; what cannot be cut to that is left out and counted."""
+    keep_end = closing_tokens(template, tokenizer)
+    parts, cut, left_out = [], 0, 0
+    for rows in (train, validation):
+        encoded = [encode(row.prompt, row.answer or "", tokenizer, max_length, keep_end=keep_end) for row in rows]
+        fitting = [text for text in encoded if len(text) <= max_length]
+        cut += sum(text.cut for text in fitting)
+        left_out += len(encoded) - len(fitting)
+        parts.append(fitting)
+    if left_out:
+        log.warning("%d rows are left out: their answer alone fills tokens.max_length (%d)", left_out, max_length)
+    return _Texts(parts[0], parts[1], cut, left_out)
+
+
+def _require_rows(texts: _Texts, formatted: Sequence[Artifact], validation_rows: int, max_length: int) -> None:
+    if texts.train:
+        return
+    keys = ", ".join(str(artifact.key) for artifact in formatted) or "none"
+    if texts.rows_left_out:
+        raise StageError(
+            f"no row to train on: the answers of all {texts.rows_left_out} rows are longer than tokens.max_length "
+            f"({max_length} tokens), and an answer is never cut. Raise it, or set it to `auto`."
+        )
+    raise StageError(
+        f"no row to train on in the partitions {keys}: every labelled row is held out ({validation_rows} for "
+        "validation, the rest for the test), or no row has labels. Give it more rows, set data.split.validation lower, "
+        "or check data.labels."
+    )
+
+
+def _require_learned(model: Any, steps: int) -> int:
+    """The number of matrices that did not move; only a single step may leave some."""
+    broken = [name for name, weight in update_matrices(model).items() if not torch.isfinite(weight).all()]
+    if broken:
+        raise StageError(
+            f"{len(broken)} matrices of the adapter hold values that are no numbers (the first: {broken[0]}): the last "
+            "step diverged. Lower train.learning_rate, or add train.warmup_steps."
+        )
+    dead = untrained(model)
+    if dead and steps >= 2:
+        raise StageError(
+            f"{len(dead)} of {len(update_matrices(model))} adapted modules learned nothing in {steps} steps: their update "
+            f"is still zero (the first: {dead[0]}). Take them out of lora.target_modules: no gradient reaches them."
+        )
+    return len(dead)
+
+
+def _write(
+    out: Path,
+    model: Any,
+    loaded: LoadedBase,
+    spec: Experiment,
+    template: str,
+    train: Sequence[Row],
+    validation: Sequence[Row],
+) -> None:
+    model.save_pretrained(out / "adapter", save_embedding_layers=False)
+    (out / "adapter" / "README.md").unlink(missing_ok=True)  # peft's empty card; `register` writes the real one
+    _portable(out / "adapter" / ADAPTER_CONFIG, spec.base.model, loaded.revision)
+    loaded.tokenizer.save_pretrained(out / "tokenizer")
+    base = {
+        "model": spec.base.model,
+        "revision": loaded.revision,
+        "quantization": spec.base.quantization,
+        "device": spec.resources.device,
+        "dtype": loaded.dtype,
+        "weights_sha256": loaded.weights_sha256,
+    }
+    _write_json(out / "base.json", base)
+    _write_json(out / "prompt.json", {"template": template})
+    keys = sorted({row.key for row in (*train, *validation)})
+    (out / "trained_on.txt").write_text("".join(f"{key}\n" for key in keys), encoding="utf-8")
+    _write_json(out / "lexicon.json", sorted({skill for row in train for skill in row.skills or ()}))
+    for path in out.rglob("*.safetensors"):
+        path.chmod(0o644)  # safetensors writes for the owner alone, and others serve it
+
+
+def _portable(path: Path, model: str, revision: str | None) -> None:
+    """Name the base as the spec does, not by this machine's folder; and sort what peft keeps in a set."""
+    config = json.loads(path.read_text(encoding="utf-8"))
+    config |= {"base_model_name_or_path": model, "revision": revision}
+    config["target_modules"] = sorted(config["target_modules"])
+    _write_json(path, config)
+
+
+def _write_json(path: Path, data: Any) -> None:
+    path.write_text(json.dumps(data, indent=1, ensure_ascii=False, sort_keys=True) + "\n", encoding="utf-8")

@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import yaml
+
+from skillsengine.spec.schema import Lora, Train
+from skillsengine.tracking.card import CardFacts, model_card, public_name
+
+FACTS = CardFacts(
+    model="job-skills",
+    number=7,
+    experiment="job-skills-demo",
+    description="",
+    owner="people of talent",
+    source="data/{partition}.jsonl",
+    base={
+        "model": "smollm2-135m-instruct",
+        "revision": None,
+        "quantization": "none",
+        "device": "cpu",
+        "dtype": "float32",
+        "weights_sha256": "ab" * 32,
+    },
+    template="### Job Description: {text}\n### Skills:",
+    max_new_tokens=128,
+    cleaning=("html", "whitespace"),
+    shots=4,
+    lora=Lora(r=8, alpha=16),
+    train=Train(learning_rate=1e-3, epochs=2),
+    trained_on=("2026-04", "2026-05"),
+    training={"train_rows": 120, "validation_rows": 12, "steps": 60, "train_loss": 0.71349, "validation_loss": None},
+    lengths={"max_length": 160, "rows_cut": 3},
+    metrics={
+        "adapter": {
+            "partition": "2026-06",
+            "rows": 24,
+            "excluded_trained_on": 1,
+            "gold_skills": 101,
+            "precision": 0.61234,
+            "recall": 0.5,
+            "f1": 0.55,
+            "verbatim_rate": 0.98,
+            "parse_rate": 1.0,
+        },
+        "base": {"partition": "2026-06", "rows": 25, "excluded_trained_on": 0, "verbatim_rate": 0.7, "parse_rate": 0.5},
+    },
+    lineage={"finetune": "f" * 64, "format": {"2026-04": "aa11"}},
+)
+
+
+def front_matter(card: str) -> dict[str, Any]:
+    fields: dict[str, Any] = yaml.safe_load(card.split("---\n")[1])
+    return fields
+
+
+def on(base: str, **changes: Any) -> CardFacts:
+    return replace(FACTS, base={**FACTS.base, "model": base, **changes})
+
+
+def test_the_card_tells_scores_data_settings_limits_and_lineage() -> None:
+    card = model_card(FACTS)
+    for line in (
+        "# job-skills@7",
+        "skillsengine extract job-skills@7 ad.txt",
+        "On partition 2026-06.",
+        "| **this adapter** | 0.612 | 0.500 | 0.550 | 0.980 | 1.000 | 24 | 101 | 1 |",
+        "| the untuned base, 4-shot | – | – | – | 0.700 | 0.500 | 25 | – | 0 |",
+        "`data/{partition}.jsonl`. Partitions: 2026-04, 2026-05. 120 ads to train on, 12 held out for validation.",
+        "| LoRA | r 8, alpha 16, dropout 0, on q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj |",
+        "| learning rate | 0.001, linear, 0 warm-up steps |",
+        "| training loss | 0.713 |",
+        f"| base weights | sha256 `{'ab' * 32}` |",
+        "| longest text | 160 tokens |",
+        "- 3 training texts were longer than 160 tokens and were cut.",
+        "- Its score rests on 101 gold skills only: differences of a few points are chance.",
+        '  "2026-04": "aa11"',
+        "cleaned before (html, whitespace)",
+    ):
+        assert line in card, line
+    assert "lexicon of the training labels |" not in card  # it was not scored
+    assert "validation loss" not in card  # there was none
+
+
+def test_the_built_in_base_is_told_by_its_hub_id_and_licence() -> None:
+    fields = front_matter(model_card(FACTS))
+    assert fields["base_model"] == "HuggingFaceTB/SmolLM2-135M-Instruct"
+    assert (fields["license"], fields["base_model_relation"]) == ("apache-2.0", "adapter")
+    assert "`store/bases/smollm2-135m-instruct`" in model_card(FACTS)
+
+
+@pytest.mark.parametrize(
+    ("base", "sha256", "expected"),
+    [
+        ("meta-llama/Llama-2-13b-hf", None, ("meta-llama/Llama-2-13b-hf", "llama2")),
+        ("someone/model", None, ("someone/model", None)),
+        ("models/tiny", "ab" * 32, (None, None)),
+        ("./models/tiny", "ab" * 32, (None, None)),
+        ("tiny", "ab" * 32, (None, None)),
+    ],
+)
+def test_hub_id_and_licence_of_other_bases(
+    base: str, sha256: str | None, expected: tuple[str | None, str | None]
+) -> None:
+    facts = on(base, weights_sha256=sha256)
+    fields = front_matter(model_card(facts))
+    assert (fields.get("base_model"), fields.get("license")) == expected
+    assert ("licence of the base applies" in model_card(facts)) is (expected[1] is None)
+
+
+def test_the_snippet_loads_the_base_as_it_was_trained() -> None:
+    facts = on("org/model", weights_sha256=None, quantization="nf4", revision="c0ffee", dtype="bfloat16")
+    card = model_card(facts)
+    assert '"org/model", dtype=torch.bfloat16, revision="c0ffee", quantization_config=BitsAndBytesConfig(' in card
+    assert "| base revision | `c0ffee` |" in card and "base weights" not in card
+    assert "load_in_4bit=True" in card and "AutoTokenizer, BitsAndBytesConfig" in card
+    assert "load_in_8bit=True" in model_card(on("org/model", quantization="int8"))
+    compile(card.split("```python\n")[1].split("```")[0], "card", "exec")
+
+
+def test_a_source_that_is_not_dated() -> None:
+    card = model_card(replace(FACTS, trained_on=("all",), metrics={"base": {"partition": "all", "rows": 3}}))
+    assert "The source is not dated." in card and "On the source's test rows." in card
+
+
+def test_the_description_comes_first() -> None:
+    assert "# job-skills@7\n\nFor the *north* office." in model_card(
+        replace(FACTS, description="For the *north* office.\n")
+    )
+
+
+def test_of_an_absolute_path_only_the_last_part_is_public() -> None:
+    assert public_name("/home/someone/ads") == "ads"
+    assert public_name("data/ads") == "data/ads"
+    assert "/home" not in model_card(replace(FACTS, source="/home/someone/ads"))
