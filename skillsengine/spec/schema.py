@@ -11,6 +11,7 @@ import warnings
 from datetime import date, timedelta
 from typing import Annotated, Any, Literal, Self
 
+from croniter import croniter
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 
 from skillsengine.spec.shots import DEFAULT_SHOTS
@@ -311,7 +312,7 @@ class Experiment(Section):
     @model_validator(mode="after")
     def _schedule_fits(self) -> Self:
         schedule = self.effective_schedule
-        if schedule not in ("partition", "none") and len(schedule.split()) != 5:
+        if schedule not in ("partition", "none") and not (len(schedule.split()) == 5 and croniter.is_valid(schedule)):
             raise ValueError(
                 f"schedule: `{schedule}` is none of `partition`, `none`, a cron of five fields (`0 3 * * 1`)"
             )

@@ -1,0 +1,52 @@
+"""The `skillsengine` command: its parts stand beside this module, one a subject."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import typer
+
+from skillsengine import __version__
+from skillsengine.cli import adapters, platform, runs, specs
+from skillsengine.cli.console import USER_ERRORS, err, fail, out
+
+app = typer.Typer(
+    name="skillsengine",
+    help="A YAML file dropped into experiments/ becomes a scheduled, cached, resumable fine-tuning pipeline in Airflow.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for part in (specs, runs, adapters, platform):
+    part.add_to(app)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        out.print(f"skillsengine {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Print the version and exit."
+    ),
+    verbose: bool = typer.Option(False, "--verbose", "-v", help="Show the libraries' own log too."),
+) -> None:
+    logging.basicConfig(
+        level=logging.INFO if verbose else logging.WARNING, format="%(levelname)s %(name)s: %(message)s"
+    )
+
+
+def main() -> None:
+    """Entry point: a user's mistake ends in one clear text and exit code 1, never in a traceback."""
+    try:
+        app()
+    except USER_ERRORS as error:
+        sys.exit(fail(str(error)).exit_code)
+    except KeyboardInterrupt:
+        err.print("interrupted; what was finished is kept, and the same command goes on from there")
+        sys.exit(130)

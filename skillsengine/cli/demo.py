@@ -1,0 +1,92 @@
+"""`make demo`: start Airflow, let it run the demo's DAG, follow it in the terminal, show what came out."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+
+from rich.console import Console
+from rich.text import Text
+
+from skillsengine.airflow import embedded
+from skillsengine.airflow.client import AirflowClient
+from skillsengine.cli.console import fail, out, seconds_text
+from skillsengine.cli.follow import Follower
+from skillsengine.cli.result import show_result
+from skillsengine.pipeline.explain import explain
+from skillsengine.pipeline.plan import Plan, find_sources, make_plan
+from skillsengine.settings import Settings
+from skillsengine.spec.load import load_spec
+from skillsengine.storage.catalog import Catalog
+from skillsengine.storage.store import Store
+
+SPEC = "job-skills-demo"
+_APPEAR_SECONDS = 60.0
+_POLL_SECONDS = 1.0
+
+
+def run_demo(settings: Settings, port: int | None = None, console: Console = out) -> None:
+    """The whole demo. Raises typer.Exit(1) with a plain text if the run fails, EmbeddedError if Airflow does not start."""
+    experiment = load_spec(settings.experiments / f"{SPEC}.yaml", experiments=settings.experiments).experiment
+    plan = make_plan(experiment, find_sources(experiment, None, settings), settings)
+    store, catalog = Store(settings.store_root), Catalog.open(settings.catalog_url)
+    todo = [(step, why) for step, why in explain(plan, store, catalog) if why]
+    address = embedded.up(settings, port, progress=lambda text: console.print(f"[dim]{text}[/]"))
+    if not todo:
+        console.print("[bold green]Nothing to do:[/] every step is cached, nothing has changed since the last run.\n")
+        show_result(plan, store, catalog, address.url, console)
+        return
+    console.print(f"[bold]{SPEC}[/]: {len(todo)} of {len(plan.steps)} steps to run, the rest is cached")
+    for step, why in todo:
+        console.print(Text(f"  {step.id}: {why}", style="dim"))
+    started = time.monotonic()
+    state, run_id = _run(plan, address.url, settings, console)
+    if state != "success":
+        _explain_failure(catalog, run_id, address.url)
+    console.print(
+        f"\n[bold green]Done[/] in {seconds_text(time.monotonic() - started)}, from the run's start to the result.\n"
+    )
+    show_result(plan, store, catalog, address.url, console)
+
+
+def _run(plan: Plan, url: str, settings: Settings, console: Console) -> tuple[str, str]:
+    """Trigger the DAG and follow it to its end: (Airflow's state of the run, run id)."""
+    run_id = f"demo__{datetime.now(UTC).strftime('%Y-%m-%dT%H-%M-%S')}"
+    catalog = Catalog.open(settings.catalog_url)
+    with AirflowClient(url) as client:
+        _wait_for_dag(client)
+        client.trigger(SPEC, run_id=run_id)
+        console.print(f"Airflow runs it: [bold]{url}/dags/{SPEC}/runs/{run_id}[/]\n")
+        with Follower(catalog, SPEC, run_id, console) as follower:
+            while True:
+                follower.look()
+                run = client.run(SPEC, run_id)
+                state = run["state"] if run else "gone"
+                if state not in ("queued", "running"):
+                    follower.look()
+                    return state, run_id
+                time.sleep(_POLL_SECONDS)
+
+
+def _wait_for_dag(client: AirflowClient) -> None:
+    until = time.monotonic() + _APPEAR_SECONDS
+    while client.dag(SPEC) is None:
+        if time.monotonic() > until:
+            errors = "\n".join(str(error["stack_trace"]) for error in client.import_errors())
+            raise fail(
+                f"the DAG `{SPEC}` did not appear in Airflow within {_APPEAR_SECONDS:.0f} s. Its import errors:\n"
+                f"{errors or '(none; see .skillsengine/airflow/logs)'}"
+            )
+        time.sleep(_POLL_SECONDS)
+
+
+def _explain_failure(catalog: Catalog, run_id: str, url: str) -> None:
+    run = catalog.get_run(SPEC, run_id)
+    failed = [step for step in catalog.steps_of(run.id) if step.state == "failed"] if run else []
+    told = (
+        "\n".join(f"{step.step_id}: {step.error}" for step in failed) or "no stage failed by itself; see the task's log"
+    )
+    raise fail(
+        f"the run failed.\n{told}\nThe logs: {url}/dags/{SPEC}/runs/{run_id}\n"
+        "What was finished is kept: mend the cause and run `make demo` again."
+    ) from None

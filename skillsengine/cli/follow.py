@@ -1,0 +1,75 @@
+"""Follow a run in the terminal: a line for each finished step, and where the present one is."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.status import Status
+from rich.text import Text
+
+from skillsengine.cli.console import progress_line, seconds_text, summary_line
+from skillsengine.stages.contract import Progress
+from skillsengine.storage.catalog import Catalog, StepRow
+
+_LINE_SECONDS = 15.0
+"""Where the output is no terminal, progress is a line at most this often."""
+
+
+class Follower:
+    """Reads the catalog, so it shows a run of any process, and outlives a retry of its tasks."""
+
+    def __init__(self, catalog: Catalog, dag_id: str, run_id: str, console: Console) -> None:
+        self._catalog, self._dag_id, self._run_id, self._console = catalog, dag_id, run_id, console
+        self._told: dict[str, tuple[str, int]] = {}
+        self._last_line = 0.0
+        self._status: Status | None = None
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._status = self._console.status("waiting for the first task")
+            self._status.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._status:
+            self._status.stop()
+
+    def look(self) -> None:
+        """Show what is new since the last look."""
+        run = self._catalog.get_run(self._dag_id, self._run_id)
+        if run is None:
+            return
+        for step in self._catalog.steps_of(run.id):
+            now = (step.state, step.attempts)
+            if step.state == "running":
+                self._progress(step)
+            elif self._told.get(step.step_id) != now:
+                self._finished(step)
+            self._told[step.step_id] = now
+
+    def _finished(self, step: StepRow) -> None:
+        marks = {"done": ("✔", "green"), "cached": ("✔", "green"), "failed": ("✘", "red")}
+        mark, color = marks.get(step.state, ("·", "dim"))
+        took = "cached" if step.state == "cached" else seconds_text(step.seconds or 0.0)
+        told = step.error if step.state == "failed" else summary_line(step.summary)
+        line = Text.assemble(
+            (f"{mark} ", color), (f"{step.step_id:<22}", "bold"), (f"{took:>8}  ", ""), (str(told), "dim")
+        )
+        self._console.print(line)
+
+    def _progress(self, step: StepRow) -> None:
+        shown = step.progress
+        text = progress_line(Progress(shown.get("text", ""), shown.get("fraction"), shown.get("seconds_left")))
+        again = f" (attempt {step.attempts})" if step.attempts > 1 else ""
+        if self._status:
+            self._status.update(Text(f"{step.step_id}{again}: {text}"))
+            return
+        now = time.monotonic()
+        if text and now - self._last_line >= _LINE_SECONDS:
+            self._last_line = now
+            self._console.print(Text(f"… {step.step_id}{again}: {text}"))

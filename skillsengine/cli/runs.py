@@ -1,0 +1,117 @@
+"""Commands about runs: run a spec here and now, list what ran."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+from uuid import uuid4
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from skillsengine.cli.console import line_observer, out, seconds_text, settings_for, summary_line
+from skillsengine.cli.specs import Partition, Sets, load
+from skillsengine.pipeline.plan import RunOptions, steps_of_stage
+from skillsengine.pipeline.run import Run, finish_run, open_run, run_gate, run_promote, run_stage
+from skillsengine.spec.schema import STAGES
+from skillsengine.stages.contract import Limit
+from skillsengine.storage.catalog import Catalog
+
+
+def add_to(app: typer.Typer) -> None:
+    for command in (run, runs):
+        app.command()(command)
+
+
+def run(
+    spec: Annotated[Path, typer.Argument(metavar="SPEC", help="A YAML file of `experiments/`.")],
+    partition: Partition = None,
+    set_: Sets = None,
+    until: Annotated[
+        str | None, typer.Option(metavar="STAGE", help=f"Stop after this stage: {', '.join(STAGES)}.")
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="Smoke test: N rows, 5 steps, 4 generated ads, 256 tokens; registers nothing."
+        ),
+    ] = None,
+    force: Annotated[bool, typer.Option(help="Fine-tune again although the adapter is cached; both stay.")] = False,
+) -> None:
+    """Run an experiment in this process, without Airflow. What exists already is not done again.
+
+    Interrupt it when you like: the same command goes on from the last checkpoint.
+
+    Example: `skillsengine run experiments/job-skills-demo.yaml --limit 8`
+    """
+    if until:
+        steps_of_stage(until)
+    loaded, settings = load(spec, set_)
+    options = RunOptions(limit=Limit(limit) if limit else None, trusted=loaded.trusted)
+    opened = open_run(
+        loaded.experiment,
+        dag_id=loaded.experiment.name,
+        run_id=f"cli__{datetime.now().astimezone().isoformat(timespec='seconds')}__{uuid4().hex[:4]}",
+        settings=settings,
+        partition=partition,
+        options=options,
+        force=force,
+        trigger="cli",
+    )
+    out.print(f"[bold]{opened.experiment.name}[/] · partition {opened.partition} · run {opened.run_id}")
+    for note in opened.sources.notes:
+        out.print(f"note: {note}", markup=False)
+    try:
+        _stages(opened, until)
+    except BaseException as error:
+        finish_run(opened, "failed", str(error) or type(error).__name__)
+        raise
+    out.print(Text(finish_run(opened, "success"), style="bold"))
+
+
+def _stages(opened: Run, until: str | None) -> None:
+    for stage in STAGES:
+        started = time.monotonic()
+        result = run_stage(opened, stage, line_observer())
+        for step in result["steps"]:
+            state = ("cached", "green") if step["cached"] else (seconds_text(step["seconds"]), "cyan")
+            out.print(Text.assemble((step["id"], "bold"), " ", state, " ", (summary_line(step["summary"]), "")))
+        if "skipped" in result:
+            out.print(f"[bold]{stage}[/] skipped: {result['skipped']}")
+        out.print(f"  [dim]{stage}: {seconds_text(time.monotonic() - started)}[/]")
+        if stage == until:
+            return
+    if opened.options.limit is None:
+        verdict = run_gate(opened)
+        out.print(f"[bold]gate[/] {verdict['verdict']}: {verdict['reason']}", markup=True)
+        moved = run_promote(opened)
+        out.print(f"[bold]promote[/] {'champion is now ' + moved['version'] if moved['moved'] else moved['reason']}")
+
+
+def runs(
+    experiment: Annotated[str | None, typer.Argument(help="Only runs of this experiment.")] = None,
+    last: Annotated[int, typer.Option(min=1, help="How many of the newest to show.")] = 20,
+) -> None:
+    """List runs, newest first: Airflow's and those of the command line.
+
+    Example: `skillsengine runs job-skills-demo --last 5`
+    """
+    catalog = Catalog.open(settings_for().catalog_url)
+    rows = catalog.list_runs(experiment, limit=last)
+    if not rows:
+        out.print(
+            "no runs yet" + (f" of {experiment}" if experiment else "") + ": start one with `skillsengine run SPEC`"
+        )
+        return
+    table = Table(box=None)
+    for column in ("started", "experiment", "kind", "partition", "trigger", "state", "note"):
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        started = row.started.astimezone().strftime("%Y-%m-%d %H:%M") if row.started else ""
+        table.add_row(
+            started, row.experiment, row.kind, row.partition or "", row.trigger, row.state, Text(row.note or "")
+        )
+    out.print(table)

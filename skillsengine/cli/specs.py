@@ -1,0 +1,151 @@
+"""Commands about specs: validate, plan, preview, compile."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from skillsengine.cli.console import err, out, settings_for
+from skillsengine.pipeline.explain import explain
+from skillsengine.pipeline.plan import Plan, RunOptions, find_sources, make_plan
+from skillsengine.pipeline.preview import preview as render
+from skillsengine.settings import Settings
+from skillsengine.spec.errors import SpecError
+from skillsengine.spec.load import Loaded, check_specs, load_spec
+from skillsengine.storage.catalog import Catalog
+from skillsengine.storage.store import Store
+
+SpecPath = Annotated[Path, typer.Argument(metavar="SPEC", help="A YAML file of `experiments/`.")]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="a.b=c", help="Set one field for this call, e.g. --set train.epochs=1. Repeatable."),
+]
+Partition = Annotated[
+    str | None,
+    typer.Option(metavar="KEY", help="Partition such as 2026-06. Default: the newest complete one with data."),
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    for command in (validate, plan, preview, compile_):
+        app.command(command.__name__.rstrip("_"))(command)
+
+
+def load(spec: Path, overrides: list[str] | None) -> tuple[Loaded, Settings]:
+    """A spec with its overrides, and the settings of its project. Raises SpecError and SettingsError."""
+    settings = settings_for(spec)
+    return load_spec(spec, overrides=tuple(overrides or ()), experiments=settings.experiments), settings
+
+
+def validate(specs: Annotated[list[Path] | None, typer.Argument(metavar="SPEC...")] = None) -> None:
+    """Check specs: every problem at once, with file, line and column. Exit code 1 if there is any.
+
+    Without SPEC all of `experiments/` is checked. No data and no model need to be there.
+
+    Example: `skillsengine validate experiments/job-skills-demo.yaml`
+    """
+    settings = settings_for(specs[0] if specs else None)
+    found = check_specs(settings.experiments)
+    wanted = {path.resolve() for path in specs} if specs else None
+    checked: dict[Path, Loaded | SpecError] = {
+        path: result for path, result in found.items() if wanted is None or path.resolve() in wanted
+    }
+    for path in wanted or ():
+        if path not in {p.resolve() for p in checked}:
+            try:
+                checked[path] = load_spec(path, experiments=settings.experiments)
+            except SpecError as error:
+                checked[path] = error
+    broken = 0
+    for path, result in sorted(checked.items()):
+        if isinstance(result, SpecError):
+            broken += 1
+            err.print(Text(str(result)))
+        else:
+            out.print(
+                f"[green]ok[/] {path.name}: {result.experiment.name}, schedule {result.experiment.effective_schedule}"
+            )
+    if not checked:
+        out.print(f"no specs in {settings.experiments}")
+    if broken:
+        err.print(f"{broken} of {len(checked)} specs do not compile")
+        raise typer.Exit(1)
+
+
+def plan(spec: SpecPath, partition: Partition = None, set_: Sets = None) -> None:
+    """Show what a run would do: which artifacts exist, which would be made, and why.
+
+    Example: `skillsengine plan experiments/job-skills-demo.yaml --set train.epochs=3`
+    """
+    loaded, settings = load(spec, set_)
+    options = RunOptions(trusted=loaded.trusted)
+    sources = find_sources(loaded.experiment, partition, settings, trusted=loaded.trusted)
+    whole = make_plan(loaded.experiment, sources, settings, options)
+    show_plan(whole, settings)
+
+
+def show_plan(whole: Plan, settings: Settings) -> None:
+    """Print the steps with what is cached and why the others are not."""
+    store, catalog = Store(settings.store_root), Catalog.open(settings.catalog_url)
+    table = Table(title=f"{whole.experiment.name} · partition {whole.partition}", title_justify="left", box=None)
+    for column in ("step", "digest", "state", "why"):
+        table.add_column(column, style="dim" if column == "digest" else None, overflow="fold")
+    to_run = 0
+    for step, reason in explain(whole, store, catalog):
+        to_run += reason is not None
+        state = "[green]cached[/]" if reason is None else "[yellow]to run[/]"
+        table.add_row(Text(step.id), step.digest[:12], state, Text(reason or ""))
+    out.print(table)
+    for note in whole.notes:
+        out.print(f"note: {note}", markup=False)
+    out.print(f"{to_run} of {len(whole.steps)} steps to run" if to_run else "nothing to do: every step is cached")
+
+
+def preview(spec: SpecPath, partition: Partition = None, set_: Sets = None) -> None:
+    """Show three rendered training rows with the supervised tokens marked.
+
+    Only the marked tokens are learned from: the answer and the end-of-text token.
+
+    Example: `skillsengine preview experiments/job-skills-demo.yaml`
+    """
+    loaded, settings = load(spec, set_)
+    sources = find_sources(loaded.experiment, partition, settings, trusted=loaded.trusted)
+    for row in render(loaded.experiment, sources, settings):
+        out.rule(Text(f"{row.id} · {row.tokens} tokens, {row.supervised} supervised"))
+        text = Text()
+        for piece, learned in row.pieces:
+            text.append(piece, style="bold black on green" if learned else "")
+        out.print(text)
+    out.rule()
+    out.print(
+        Text("marked so", style="bold black on green"), "= supervised: the loss is computed on these tokens alone"
+    )
+
+
+def compile_(
+    out_: Annotated[Path, typer.Option("--out", metavar="DIR", help="The dags folder to write into.")],
+    project: Annotated[Path | None, typer.Option(help="The folder that holds `experiments/`.")] = None,
+) -> None:
+    """Write one DAG file per spec into a plain dags folder, for an Airflow whose bundles cannot be configured.
+
+    Specs that are gone lose their file; a broken one keeps its last good file and gets a second one with the error.
+
+    Example: `skillsengine compile --out ~/airflow/dags`
+    """
+    from skillsengine.airflow.compile import compile_experiments
+
+    settings = settings_for(project / "experiments" / "any" if project else None)
+    report = compile_experiments(settings.experiments, out_)
+    for name in report.written:
+        out.print(f"[green]written[/] {name}")
+    for name in report.removed:
+        out.print(f"removed {name}")
+    for error in report.errors:
+        err.print(Text(str(error)))
+    out.print(f"{len(report.written)} written, {len(report.unchanged)} unchanged, {len(report.removed)} removed")
+    if report.errors:
+        raise typer.Exit(1)

@@ -1,0 +1,258 @@
+"""Run one step: cache, lease, build beside, publish, tell the catalog. Every part can be repeated with the same outcome."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import logging
+import platform
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from skillsengine.pipeline.graph import narrow
+from skillsengine.pipeline.plan import PlanError, RunOptions, Step
+from skillsengine.settings import Settings
+from skillsengine.stages.contract import Progress, StageConfig, StageContext, StageTracker
+from skillsengine.storage.artifact import Artifact, Manifest
+from skillsengine.storage.catalog import Catalog, CatalogUnavailable, Lease, LeaseHeld, LeaseLost
+from skillsengine.storage.owners import this_owner
+from skillsengine.storage.store import Store
+
+log = logging.getLogger(__name__)
+
+Observer = Callable[[str, Progress], None]
+"""Called with the step's id at each moment worth showing."""
+
+LEASE_SECONDS = 60.0
+"""A lease not renewed for so long may be taken over; a dead owner on the same host loses it at once."""
+_REPORT_SECONDS = 1.0
+_LIBRARIES = ("torch", "transformers", "peft", "accelerate", "bitsandbytes", "datasets", "scikit-learn", "skillsengine")
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What became of one step."""
+
+    step: Step
+    artifact: Artifact
+    cached: bool
+    seconds: float
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "id": self.step.id,
+            "digest": self.step.digest,
+            "cached": self.cached,
+            "seconds": round(self.seconds, 2),
+            "summary": dict(self.artifact.summary),
+        }
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """Where a run's steps work."""
+
+    settings: Settings
+    store: Store
+    catalog: Catalog
+    run_pk: int
+    group: str
+    """W&B group: one per run."""
+    options: RunOptions
+    observer: Observer | None = None
+
+
+class Reporter:
+    """Thins a stage's progress out: numbers go to the tracker, at most one moment a second to the catalog and to people."""
+
+    def __init__(self, step: Step, around: Surroundings, tracker: StageTracker) -> None:
+        self._step, self._around, self._tracker, self._last = step, around, tracker, 0.0
+
+    def __call__(self, progress: Progress) -> None:
+        if progress.metrics:
+            self._tracker.log(progress.metrics, progress.step)
+        now = time.monotonic()
+        if now - self._last < _REPORT_SECONDS and progress.fraction != 1.0:
+            return
+        self._last = now
+        shown = {"text": progress.text, "fraction": progress.fraction, "seconds_left": progress.seconds_left}
+        self._around.catalog.update_step(self._around.run_pk, self._step.id, shown)
+        if self._around.observer:
+            self._around.observer(self._step.id, progress)
+
+
+@contextmanager
+def held(catalog: Catalog, digest: str, waiting: Callable[[LeaseHeld], bool]) -> Iterator[Callable[[], None] | None]:
+    """Hold the lease of `digest` and renew it beside the work.
+
+    Yields a guard that raises LeaseLost once another attempt has taken over, or None where `waiting`, asked each time the
+    lease is found held by a live attempt, says that the wait is over because the other's result is there.
+    """
+    lease: Lease | None = None
+    while lease is None:
+        try:
+            lease = catalog.acquire(digest, this_owner(), LEASE_SECONDS)
+        except LeaseHeld as other:
+            if waiting(other):
+                yield None
+                return
+            time.sleep(2.0)
+    stop, mine = threading.Event(), lease
+
+    def renew() -> None:
+        while not stop.wait(LEASE_SECONDS / 4):
+            try:
+                catalog.renew(mine)
+            except LeaseLost:
+                return  # the guard finds the same and raises it where the work is done
+            except CatalogUnavailable as error:
+                # The next beat may get through; if none does, the lease runs out and the guard says so.
+                log.warning("the lease of %s was not renewed: %s", mine.digest[:12], error)
+
+    thread = threading.Thread(target=renew, name=f"lease-{digest[:8]}", daemon=True)
+    thread.start()
+    try:
+        yield lambda: catalog.check(mine)
+    finally:
+        stop.set()
+        thread.join()
+        catalog.release(mine)
+
+
+def execute(step: Step, around: Surroundings) -> StepResult:
+    """Bring about the artifact of `step`, or find that it is there.
+
+    Raises what the stage raises; nothing is published then. Inputs must be there: PlanError names one that is not.
+    """
+    store, catalog, started = around.store, around.catalog, time.monotonic()
+    catalog.start_step(around.run_pk, step.id, step.stage, step.key, step.digest)
+
+    def found() -> StepResult | None:
+        artifact = store.get(step.stage, step.digest)
+        if artifact is None:
+            return None
+        catalog.finish_step(around.run_pk, step.id, "cached", time.monotonic() - started, dict(artifact.summary))
+        return StepResult(step, artifact, True, time.monotonic() - started)
+
+    if result := found():
+        return result
+
+    def waiting(other: LeaseHeld) -> bool:
+        log.info("%s: another attempt is at work (%s); waiting for its result", step.id, other)
+        return store.get(step.stage, step.digest) is not None
+
+    with held(catalog, step.digest, waiting) as guard:
+        # Another attempt may have published between the first look and the lease.
+        if result := found():
+            return result
+        if guard is None:
+            raise LeaseLost(f"{step.id}: the artifact of the other attempt has vanished; run the stage again.")
+        try:
+            artifact = _build(step, around, guard)
+        except BaseException as error:
+            catalog.finish_step(around.run_pk, step.id, "failed", time.monotonic() - started, {}, error=f"{error}")
+            raise
+    seconds = time.monotonic() - started
+    catalog.finish_step(around.run_pk, step.id, "done", seconds, dict(artifact.summary))
+    return StepResult(step, artifact, False, seconds)
+
+
+def _build(step: Step, around: Surroundings, guard: Callable[[], None]) -> Artifact:
+    module = importlib.import_module(step.definition.module)
+    if step.definition.version != module.VERSION:
+        raise PlanError(
+            f"{step.definition.module}.VERSION is {module.VERSION}, pipeline/graph.py says {step.definition.version}: "
+            "raise both together, or digests would not tell old output from new."
+        )
+    inputs = {name: _input(around.store, name.split("[")[0], digest) for name, digest in step.inputs.items()}
+    inputs |= {name: _input(around.store, stage, digest) for name, (stage, digest) in step.along.items()}
+    settings, experiment = around.settings, step.spec
+    # Reached by name, as the stages are: the control plane never imports wandb.
+    tracker = importlib.import_module("skillsengine.tracking.tracker").open_tracker(
+        experiment.tracking,
+        home=settings.home,
+        group=around.group,
+        stage=step.id,
+        digest=step.digest,
+        config=experiment.model_dump(mode="json"),
+        tags=(experiment.name, *experiment.tags),
+    )
+    roots = settings.allowed_roots
+    if around.options.trusted:
+        roots = (*roots, (settings.project / experiment.base.model).resolve())
+    with tracker, around.store.building(step.stage, step.digest) as out:
+        context = StageContext(
+            report=Reporter(step, around, tracker),
+            guard=guard,
+            tracker=tracker,
+            checkpoints=around.store.checkpoints(step.digest),
+            bases=around.store.bases,
+            allowed_roots=roots,
+            digest=step.digest,
+        )
+        config = StageConfig(
+            spec=narrow(experiment, step.definition),
+            key=step.key,
+            files=step.files,
+            limit=around.options.limit,
+            version_number=_version_number(step, around),
+        )
+        summary = module.run(config, inputs, out, context)
+        guard()
+        manifest = Manifest(
+            stage=step.stage,
+            version=step.definition.version,
+            key=step.key,
+            digest=step.digest,
+            config=step.config,
+            inputs=step.inputs,
+            summary=summary,
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            environment=environment(),
+        )
+        artifact = around.store.publish(out, manifest)
+        tracker.summary(summary)
+    around.store.drop_checkpoints(step.digest)
+    size = sum(entry.size for entry in artifact.manifest.files.values())
+    around.catalog.record_artifact(step.digest, step.stage, step.key, str(artifact.path), size)
+    return artifact
+
+
+def _input(store: Store, stage: str, digest: str) -> Artifact:
+    artifact = store.get(stage, digest)
+    if artifact is None:
+        raise PlanError(
+            f"the {stage} artifact {digest[:12]} is not in the store {store.root}: run stage `{stage}` of this run first."
+        )
+    return artifact
+
+
+def _version_number(step: Step, around: Surroundings) -> int | None:
+    if step.stage != "register":
+        return None
+    run = around.catalog.run_by_id(around.run_pk)
+    version = around.catalog.allocate_version(
+        step.spec.model_name,
+        step.inputs["finetune"],
+        experiment=step.spec.name,
+        partition=run.partition,
+        run_id=around.run_pk,
+        spec=dict(run.spec),
+    )
+    return version.number
+
+
+def environment() -> Mapping[str, str]:
+    """Library -> version and the machine, for the lineage."""
+    found = {"python": platform.python_version(), "machine": f"{platform.system()} {platform.machine()}"}
+    for name in _LIBRARIES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found

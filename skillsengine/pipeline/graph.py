@@ -1,0 +1,138 @@
+"""The five stages declared: what each reads of the spec. What each takes in stands in `plan.py`, where the steps are laid out.
+
+A stage sees the spec through a guarded view of exactly these paths, so nothing can influence an artifact without entering
+its digest. `uses` are paths that a stage needs at work and that do not change what it makes; each says why.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+from skillsengine.spec.schema import Experiment, Section
+
+
+@dataclass(frozen=True)
+class StageDef:
+    """One stage, or one subject of `evaluate`, as the plan sees it."""
+
+    name: str
+    version: int
+    """Raised when the stage's output for the same input changes; it enters the digest and must equal the module's VERSION."""
+    reads: tuple[str, ...]
+    """Dotted paths of the spec that enter the digest; a section's path stands for all of it."""
+    uses: tuple[str, ...] = ()
+    """Dotted paths that the stage may read and that do not enter the digest."""
+
+    @property
+    def module(self) -> str:
+        return f"skillsengine.stages.{self.name}"
+
+
+_SAMPLE = ("evaluate.max_rows", "evaluate.seed")
+# The share held out decides which rows a static source is scored on; `dated` says that it does not matter.
+_SPLIT = ("data.split", "data.dated")
+
+FORMAT = StageDef(
+    "format", version=1, reads=("data.text", "data.labels", "data.id", "data.cleaning", "prompt.template")
+)
+PROFILE = StageDef("profile", version=1, reads=("tokens", "base.model", "base.revision", *_SPLIT))
+FINETUNE = StageDef(
+    "finetune",
+    version=1,
+    reads=(
+        "base",
+        "lora",
+        "train.epochs",
+        "train.effective_batch_size",
+        "train.learning_rate",
+        "train.lr_scheduler",
+        "train.warmup_steps",
+        "train.weight_decay",
+        "train.max_grad_norm",
+        "train.seed",
+        "resources.device",
+        *_SPLIT,
+    ),
+    uses=(
+        "train.per_device_batch_size",  # only its product with the accumulation changes what is learned
+        "train.gradient_accumulation_steps",
+        "train.logging_steps",  # how often people are told
+        "train.checkpoint_steps",  # how much a killed attempt repeats
+        "evaluate.batch_size",
+    ),
+)
+EVALUATE_ADAPTER = StageDef(
+    "evaluate",
+    version=1,
+    reads=(*_SAMPLE, "evaluate.max_new_tokens", "resources.device", *_SPLIT),
+    uses=("evaluate.batch_size",),
+)
+EVALUATE_BASE = StageDef(
+    "evaluate",
+    version=1,
+    reads=(*EVALUATE_ADAPTER.reads, "base", "prompt.template", "evaluate.shots"),
+    uses=("evaluate.batch_size",),
+)
+EVALUATE_LEXICON = StageDef("evaluate", version=1, reads=(*_SAMPLE, *_SPLIT))
+REGISTER = StageDef(
+    "register",
+    version=1,
+    reads=("register.model", "name"),
+    uses=(
+        # The card tells them; the adapter's own digest already stands for whatever of them matters.
+        "model_name",
+        "description",
+        "owner",
+        "data",
+        "prompt",
+        "base",
+        "lora",
+        "train",
+        "tokens",
+        "evaluate",
+        "resources",
+    ),
+)
+
+SUBJECTS = {"base": EVALUATE_BASE, "lexicon": EVALUATE_LEXICON, "adapter": EVALUATE_ADAPTER}
+
+
+def read_path(section: Any, path: str) -> Any:
+    """The value at a dotted path, as plain JSON data."""
+    for part in path.split("."):
+        section = getattr(section, part)
+    return section.model_dump(mode="json") if isinstance(section, Section) else _plain(section)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Section):
+        return value.model_dump(mode="json")
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value
+
+
+class _View:
+    """A section of which only the declared paths can be read."""
+
+    __slots__ = ("_allowed", "_prefix", "_section", "_stage")
+
+    def __init__(self, section: Section, allowed: frozenset[str], stage: str, prefix: str = "") -> None:
+        self._section, self._allowed, self._stage, self._prefix = section, allowed, stage, prefix
+
+    def __getattr__(self, name: str) -> Any:
+        path = f"{self._prefix}{name}"
+        if path in self._allowed:
+            return getattr(self._section, name)
+        if any(allowed.startswith(path + ".") for allowed in self._allowed):
+            return _View(getattr(self._section, name), self._allowed, self._stage, path + ".")
+        raise AttributeError(
+            f"stage `{self._stage}` reads `{path}` of the spec without declaring it in skillsengine/pipeline/graph.py: "
+            "what is not declared does not enter the digest, and must not change the artifact"
+        )
+
+
+def narrow(experiment: Experiment, stage: StageDef) -> Experiment:
+    """The guarded view of `experiment` that `stage` is handed; it quacks like an Experiment."""
+    return cast(Experiment, _View(experiment, frozenset((*stage.reads, *stage.uses)), stage.name))

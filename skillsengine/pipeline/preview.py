@@ -1,0 +1,85 @@
+"""What a training row looks like to the model: rendered, tokenized, the supervised tokens marked. Leaves nothing behind."""
+
+from __future__ import annotations
+
+import importlib
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from skillsengine.pipeline.graph import FORMAT, narrow
+from skillsengine.pipeline.plan import PlanError, Sources
+from skillsengine.settings import Settings
+from skillsengine.spec.schema import Experiment
+from skillsengine.stages.contract import Limit, Progress, StageConfig, StageContext
+from skillsengine.stages.rows import REJECTED, ROWS, parse_row
+from skillsengine.storage.store import Store
+
+ROWS_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class PreviewedRow:
+    """One row: its pieces joined are what the model is trained on."""
+
+    id: str
+    tokens: int
+    supervised: int
+    pieces: tuple[tuple[str, bool], ...]
+    """(text, whether the loss is computed on it), in order."""
+
+
+class _Silent:
+    """A preview tells no tracker."""
+
+    def log(self, metrics: Mapping[str, float], step: int | None = None) -> None: ...
+
+    def table(self, name: str, columns: list[str], rows: list[list[Any]]) -> None: ...
+
+    def image(self, name: str, path: Path) -> None: ...
+
+    def summary(self, values: Mapping[str, Any]) -> None: ...
+
+
+def _nothing(progress: Progress | None = None) -> None:
+    """Neither progress nor a lease matters for three rows."""
+
+
+def preview(experiment: Experiment, sources: Sources, settings: Settings) -> list[PreviewedRow]:
+    """The first rows of the newest training partition, exactly as `finetune` would see them uncut.
+
+    Raises StageError and ModelError as `format` and the tokenizer do, PlanError if no row has labels.
+    """
+    formatter, encoding, base = (
+        importlib.import_module(f"skillsengine.{name}")
+        for name in ("stages.format", "modeling.encoding", "modeling.base")
+    )
+    store, key = Store(settings.store_root), sources.window[-1]
+    tokenizer = base.load_tokenizer(experiment.base, bases=store.bases, allowed_roots=settings.allowed_roots)
+    with tempfile.TemporaryDirectory(prefix="skillsengine-preview-") as folder:
+        out = Path(folder)
+        context = StageContext(_nothing, _nothing, _Silent(), out, store.bases, settings.allowed_roots)
+        config = StageConfig(narrow(experiment, FORMAT), key, sources.files[key], Limit(rows=20 * ROWS_SHOWN))
+        formatter.run(config, {}, out, context)
+        rows = [parse_row(line) for line in (out / ROWS).read_text(encoding="utf-8").splitlines()]
+    labelled = [row for row in rows if row.answer is not None][:ROWS_SHOWN]
+    if not labelled:
+        raise PlanError(
+            f"partition {key}: none of the first {len(rows)} rows has labels in the column `{experiment.data.labels}` "
+            f"(rows that could not be read stand in {REJECTED} of a run). Set data.labels to the column with the skills."
+        )
+    return [_previewed(row.id, row.prompt, row.answer or "", tokenizer, encoding.encode) for row in labelled]
+
+
+def _previewed(name: str, prompt: str, answer: str, tokenizer: Any, encode: Any) -> PreviewedRow:
+    encoded = encode(prompt, answer, tokenizer, max_length=None)
+    learned: Sequence[bool] = [label != -100 for label in encoded.labels]
+    pieces, start = [], 0
+    for marked, group in groupby(learned):
+        end = start + len(list(group))
+        pieces.append((tokenizer.decode(encoded.input_ids[start:end], skip_special_tokens=False), marked))
+        start = end
+    return PreviewedRow(name, len(learned), sum(learned), tuple(pieces))

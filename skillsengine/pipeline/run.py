@@ -1,0 +1,303 @@
+"""Run one stage: the same door for Airflow, the command line and tests.
+
+    run = open_run(experiment, dag_id=..., run_id=..., settings=...)
+    for stage in STAGES:
+        run_stage(run, stage)
+    run_gate(run); run_promote(run); finish_run(run, "success")
+
+Every call may be repeated, in another process too: a run is pinned in the catalog by its first call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from skillsengine.pipeline import gate
+from skillsengine.pipeline.execute import Observer, StepResult, Surroundings, execute
+from skillsengine.pipeline.plan import (
+    STATIC_KEY,
+    Layout,
+    Plan,
+    PlanError,
+    RunOptions,
+    Sources,
+    Step,
+    cached,
+    find_sources,
+    make_plan,
+    steps_of_stage,
+)
+from skillsengine.pipeline.provenance import spec_commit
+from skillsengine.settings import Settings
+from skillsengine.spec.load import resolved
+from skillsengine.spec.schema import Experiment
+from skillsengine.stages.contract import Limit
+from skillsengine.storage.catalog import Catalog, CatalogError, RunRow, VersionRow
+from skillsengine.storage.partitions import SourceFile
+from skillsengine.storage.store import Store
+
+Trigger = Literal["cli", "scheduled", "manual", "backfill", "asset"]
+Kind = Literal["retrain", "evaluations"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A pinned run: its spec, its partition, its files and options no longer change."""
+
+    id: int
+    """Key of the run in the catalog."""
+    run_id: str
+    experiment: Experiment
+    sources: Sources
+    options: RunOptions
+    settings: Settings
+    trigger: str
+    versions: tuple[str, ...] = ()
+    """`evaluations` only: the references to score."""
+
+    @property
+    def partition(self) -> str:
+        return self.sources.partition
+
+    @cached_property
+    def plan(self) -> Plan:
+        return make_plan(self.experiment, self.sources, self.settings, self.options)
+
+    @cached_property
+    def store(self) -> Store:
+        return Store(self.settings.store_root)
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        return Catalog.open(self.settings.catalog_url)
+
+    def around(self, observer: Observer | None = None) -> Surroundings:
+        return Surroundings(self.settings, self.store, self.catalog, self.id, self.run_id, self.options, observer)
+
+
+def open_run(
+    experiment: Experiment,
+    *,
+    dag_id: str,
+    run_id: str,
+    settings: Settings,
+    partition: str | None = None,
+    options: RunOptions | None = None,
+    force: bool = False,
+    trigger: Trigger = "cli",
+    kind: Kind = "retrain",
+    versions: tuple[str, ...] = (),
+) -> Run:
+    """Pin the run, or find what its first call pinned.
+
+    Raises PlanError and SourceError where the data does not allow the run, CatalogError where the catalog does not answer.
+    """
+    catalog = Catalog.open(settings.catalog_url)
+    row = catalog.get_run(dag_id, run_id)
+    if row is None:
+        options = options or RunOptions()
+        sources = find_sources(experiment, partition, settings, trusted=options.trusted)
+        if force:
+            options = _forced(experiment, sources, settings, options)
+        row = catalog.pin_run(
+            dag_id,
+            run_id,
+            experiment=experiment.name,
+            kind=kind,
+            partition=sources.partition,
+            spec=resolved(experiment),
+            options=_pinned(sources, options, versions),
+            trigger=trigger,
+            spec_commit=spec_commit(settings, experiment.name),
+        )
+    return _unpinned(row, settings)
+
+
+def _forced(experiment: Experiment, sources: Sources, settings: Settings, options: RunOptions) -> RunOptions:
+    """The first rerun number whose `finetune` does not exist yet."""
+    store = Store(settings.store_root)
+    while True:
+        options = replace(options, rerun=options.rerun + 1)
+        if not cached(make_plan(experiment, sources, settings, options).of("finetune")[0], store):
+            return options
+
+
+def _pinned(sources: Sources, options: RunOptions, versions: tuple[str, ...]) -> dict[str, Any]:
+    return {
+        "limit": asdict(options.limit) if options.limit else None,
+        "rerun": options.rerun,
+        "trusted": options.trusted,
+        "window": list(sources.window),
+        "notes": list(sources.notes),
+        "versions": list(versions),
+        "files": {
+            key: [{"path": str(f.path), "sha256": f.sha256, "split": f.split} for f in files]
+            for key, files in sources.files.items()
+        },
+    }
+
+
+def _unpinned(row: RunRow, settings: Settings) -> Run:
+    pinned: Mapping[str, Any] = row.options
+    files = {
+        key: tuple(SourceFile(Path(f["path"]), f["sha256"], f["split"]) for f in found)
+        for key, found in pinned["files"].items()
+    }
+    limit = Limit(**pinned["limit"]) if pinned["limit"] else None
+    return Run(
+        id=row.id,
+        run_id=row.run_id,
+        experiment=Experiment.model_validate(row.spec),
+        sources=Sources(row.partition or STATIC_KEY, tuple(pinned["window"]), files, tuple(pinned["notes"])),
+        options=RunOptions(limit, pinned["rerun"], pinned["trusted"]),
+        settings=settings,
+        trigger=row.trigger,
+        versions=tuple(pinned["versions"]),
+    )
+
+
+def run_stage(run: Run, stage: str, observer: Observer | None = None) -> dict[str, Any]:
+    """Bring about all artifacts of one stage; what is cached is done in milliseconds.
+
+    Returns `{"steps": [{"id", "digest", "cached", "seconds", "summary"}]}`, small enough for an XCom.
+    Raises StageError, PlanError, SpecError and CatalogError for what a retry cannot heal.
+    """
+    steps = run.plan.of(steps_of_stage(stage))
+    if stage == "register" and run.options.limit:
+        return {"steps": [], "skipped": "a smoke test (--limit) registers nothing"}
+    if stage == "evaluate":
+        steps = [*steps, *champion_steps(run)]
+    around = run.around(observer)
+    results = []
+    for step in steps:
+        result = execute(step, around)
+        if step.stage == "evaluate":
+            _record_cell(run, result)
+        if step.stage == "register":
+            _record_version(run, result)
+        results.append(result)
+    return {"steps": [result.as_json() for result in results]}
+
+
+def champion_steps(run: Run) -> list[Step]:
+    """What it takes to score the present champion on the run's own partition, so that the gate compares on the same rows."""
+    number = run.catalog.alias(run.experiment.model_name, "champion")
+    if number is None or run.options.limit:
+        return []
+    champion = run.catalog.resolve(run.experiment.model_name, str(number))
+    if champion.adapter_digest == run.plan.of("finetune")[0].digest:
+        return []
+    return version_steps(run, champion)
+
+
+def version_steps(run: Run, version: VersionRow) -> list[Step]:
+    """`format` and `evaluate` of a registered version on the run's partition, with the version's own prompt and cleaning."""
+    experiment = run.experiment
+    own = {"cleaning": tuple(version.spec["data"]["cleaning"])}
+    prompt = type(experiment.prompt).model_validate(version.spec["prompt"])
+    experiment = experiment.model_copy(update={"prompt": prompt, "data": experiment.data.model_copy(update=own)})
+    layout = Layout(experiment, run.settings, RunOptions(run.options.limit, 0, run.options.trusted))
+    formatted = layout.format(run.partition, run.sources.files[run.partition])
+    name = f"evaluate[{version.model}@{version.number}]"
+    return [formatted, layout.cell("adapter", formatted.digest, version.adapter_digest, step_id=name)]
+
+
+def _record_cell(run: Run, result: StepResult) -> None:
+    step = result.step
+    adapter = step.inputs.get("finetune") if step.key == "adapter" else None
+    run.catalog.put_cell(
+        subject=adapter or f"{step.key}:{step.digest[:8]}",
+        kind=str(step.key),
+        experiment=run.experiment.name,
+        partition=run.partition,
+        data_digest=step.inputs["format"],
+        artifact_digest=step.digest,
+        stage_version=step.definition.version,
+        metrics=dict(result.artifact.summary),
+        adapter_digest=adapter,
+    )
+
+
+def _record_version(run: Run, result: StepResult) -> None:
+    """After the artifact: a crash between the two is healed by the next call, which finds the artifact cached."""
+    step, card = result.step, result.artifact.json("version.json")
+    row = run.catalog.allocate_version(
+        run.experiment.model_name,
+        step.inputs["finetune"],
+        experiment=run.experiment.name,
+        partition=run.partition,
+        run_id=run.id,
+        spec=resolved(run.experiment),
+    )
+    if row.number != card["number"]:
+        raise PlanError(
+            f"the store knows this adapter as {card['model']}@{card['number']}, the catalog would make it "
+            f"{row.model}@{row.number}: the catalog was emptied or swapped. Restore the catalog, or retrain with --force."
+        )
+    path = run.store.link_version(row.model, row.number, result.artifact)
+    run.catalog.publish_version(row.model, row.number, step.digest, str(path), card["metrics"], card["lineage"])
+
+
+def run_gate(run: Run) -> dict[str, Any]:
+    """Compute and store the verdict; "no" is an answer, not a failure."""
+    if run.options.limit:
+        return {"verdict": "keep", "reason": "a smoke test (--limit) registers nothing"}
+    verdict = gate.judge(run.experiment, run.plan, run.store, run.catalog, champion_steps(run))
+    run.catalog.set_run_data(run.id, gate=verdict)
+    return verdict
+
+
+def run_promote(run: Run) -> dict[str, Any]:
+    """Move `champion` if the stored verdict says so; a backfilled run never does."""
+    verdict = run.catalog.run_by_id(run.id).data.get("gate")
+    if run.options.limit or verdict is None:
+        return {"moved": False, "reason": "there is no verdict to act on"}
+    if verdict["verdict"] != "promote":
+        return {"moved": False, "reason": verdict["reason"]}
+    if run.trigger == "backfill":
+        return {"moved": False, "reason": "a backfilled retrain registers but never promotes"}
+    model, number = run.experiment.model_name, int(verdict["number"])
+    if run.catalog.alias(model, "champion") == number:
+        return {"moved": False, "reason": f"{model}@{number} is the champion already"}
+    run.catalog.set_alias(model, "champion", number, reason=verdict["reason"], expect=verdict["champion"])
+    run.catalog.set_run_data(run.id, promoted=number)
+    return {"moved": True, "reason": verdict["reason"], "version": f"{model}@{number}"}
+
+
+def finish_run(run: Run, state: str, error: str | None = None) -> str:
+    """Close the run in the catalog. Returns its note: one line for people."""
+    note = gate.note(run.experiment, run.plan, run.catalog, run.id, state, error)
+    run.catalog.finish_run(run.id, state, note, error)
+    return note
+
+
+def run_evaluation(run: Run, observer: Observer | None = None) -> dict[str, Any]:
+    """Score the selected versions on the run's partition: one cell each; cells that exist are not computed again.
+
+    Raises CatalogError if none of the references names a version.
+    """
+    model, scored, passed_over = run.experiment.model_name, {}, []
+    for reference in run.versions or run.experiment.evaluations.versions:
+        try:
+            version = run.catalog.resolve(model, reference)
+        except CatalogError:
+            passed_over.append(reference)
+            continue
+        scored[version.number] = version
+    if not scored:
+        raise CatalogError(
+            f"{model}: none of {', '.join(passed_over)} names a registered version. "
+            f"Run the experiment `{run.experiment.name}` first, or see `skillsengine versions`."
+        )
+    around, cells = run.around(observer), {}
+    for version in scored.values():
+        for step in version_steps(run, version):
+            result = execute(step, around)
+            if step.stage == "evaluate":
+                _record_cell(run, result)
+                cells[f"{model}@{version.number}"] = dict(result.artifact.summary)
+    return {"partition": run.partition, "cells": cells, "passed_over": passed_over}

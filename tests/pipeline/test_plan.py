@@ -1,0 +1,150 @@
+"""The plan: which steps, which window, what changes which digest."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from skillsengine.pipeline.plan import Plan, PlanError, RunOptions, find_sources, make_plan
+from skillsengine.settings import Settings
+from skillsengine.spec.schema import Experiment
+from skillsengine.stages.contract import Limit
+from tests.pipeline.project import make_project, tiny_experiment, write_month
+
+NOW = datetime(2026, 4, 15, tzinfo=UTC)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return make_project(tmp_path / "project", base=False)
+
+
+def plan_of(
+    experiment: Experiment, settings: Settings, partition: str | None = None, options: RunOptions | None = None
+) -> Plan:
+    return make_plan(experiment, find_sources(experiment, partition, settings, now=NOW), settings, options)
+
+
+def changed(before: Plan, after: Plan) -> set[str]:
+    old = {step.id: step.digest for step in before.steps}
+    return {step.id for step in after.steps if old.get(step.id) != step.digest}
+
+
+def test_a_dated_run_trains_on_the_window_and_tests_on_its_own_partition(settings: Settings) -> None:
+    plan = plan_of(tiny_experiment(), settings)
+    assert plan.partition == "2026-03"
+    assert [step.id for step in plan.steps] == [
+        "format[2026-01]",
+        "format[2026-02]",
+        "format[2026-03]",
+        "profile",
+        "finetune",
+        "evaluate[base]",
+        "evaluate[lexicon]",
+        "evaluate[adapter]",
+        "register",
+    ]
+    assert set(plan.step("finetune").inputs) == {"format[2026-01]", "format[2026-02]", "profile"}
+    assert plan.step("evaluate[base]").inputs == {"format": plan.step("format[2026-03]").digest}
+
+
+def test_one_changed_ad_of_the_window_changes_what_depends_on_it_and_not_the_base_s_score(settings: Settings) -> None:
+    before = plan_of(tiny_experiment(), settings)
+    write_month(settings.project / "data" / "ads" / "2026-01.jsonl", "2026-01", salt=40)
+    assert changed(before, plan_of(tiny_experiment(), settings)) == {
+        "format[2026-01]",
+        "profile",
+        "finetune",
+        "evaluate[lexicon]",
+        "evaluate[adapter]",
+        "register",
+    }
+
+
+def test_what_only_tells_how_to_work_changes_no_digest(settings: Settings) -> None:
+    before = plan_of(tiny_experiment(), settings)
+    train = {"epochs": 1, "learning_rate": 0.01, "per_device_batch_size": 2, "gradient_accumulation_steps": 2}
+    after = tiny_experiment(
+        train=train | {"logging_steps": 3, "checkpoint_steps": 7},
+        description="other words",
+        resources={"device": "cpu", "queue": "other", "retries": 9},
+        evaluate={"max_new_tokens": 8, "batch_size": 2},
+        tracking={"mode": "offline"},
+    )
+    assert changed(before, plan_of(after, settings)) == set()
+
+
+def test_a_seed_or_another_number_format_makes_another_adapter(settings: Settings) -> None:
+    before = plan_of(tiny_experiment(), settings)
+    assert "finetune" in changed(before, plan_of(tiny_experiment(resources={"device": "cuda"}), settings))
+    rerun = plan_of(tiny_experiment(), settings, options=RunOptions(rerun=1))
+    assert changed(before, rerun) == {"finetune", "evaluate[lexicon]", "evaluate[adapter]", "register"}
+
+
+def test_a_smoke_test_shares_no_artifact_with_the_whole_run(settings: Settings) -> None:
+    whole, smoke = (
+        plan_of(tiny_experiment(), settings),
+        plan_of(tiny_experiment(), settings, options=RunOptions(Limit(3))),
+    )
+    assert changed(whole, smoke) == {step.id for step in whole.steps}
+
+
+def test_a_local_base_of_other_bytes_is_another_base(settings: Settings) -> None:
+    base = settings.project / "base"
+    base.mkdir()
+    (base / "config.json").write_text("{}")
+    before = plan_of(tiny_experiment(), settings)
+    (base / "config.json").write_text('{"a": 1}')
+    assert changed(before, plan_of(tiny_experiment(), settings)) == {
+        "profile",
+        "finetune",
+        "evaluate[base]",
+        "evaluate[lexicon]",
+        "evaluate[adapter]",
+        "register",
+    }
+
+
+def test_a_missing_month_of_the_window_is_told(settings: Settings) -> None:
+    (settings.project / "data" / "ads" / "2026-02.jsonl").unlink()
+    plan = plan_of(tiny_experiment(), settings)
+    assert plan.notes == ("the window 2026-01 to 2026-02 has no data for 2026-02",)
+
+
+@pytest.mark.parametrize(
+    ("partition", "text"),
+    [
+        (
+            "2026-04",
+            "partition 2026-04 is not over yet (UTC): its data may still grow. Take an earlier one, such as 2026-03.",
+        ),
+        ("2025-11", "no data for 2025-11 at data/ads/2025-11.jsonl (there is data for 2026-01 to 2026-03)."),
+        (
+            "2026-01",
+            "no data to train on: data.window is 2, and none of the partitions 2025-11 to 2025-12 has data at "
+            "data/ads/{partition}.jsonl. Take a later partition, or raise data.window.",
+        ),
+    ],
+)
+def test_a_partition_that_cannot_run_says_why(settings: Settings, partition: str, text: str) -> None:
+    with pytest.raises(PlanError) as caught:
+        find_sources(tiny_experiment(), partition, settings, now=NOW)
+    assert str(caught.value) == text
+
+
+def test_no_data_at_all(tmp_path: Path) -> None:
+    settings = make_project(tmp_path / "empty", (), base=False)
+    with pytest.raises(
+        PlanError, match=r"no data for any complete partition: data\.source `data/ads/\{partition\}\.jsonl`"
+    ):
+        find_sources(tiny_experiment(), None, settings, now=NOW)
+
+
+def test_a_static_source_has_one_partition(settings: Settings) -> None:
+    static = tiny_experiment(data={"source": "data/ads"})
+    plan = plan_of(static, settings)
+    assert [step.id for step in plan.steps][:3] == ["format[all]", "profile", "finetune"]
+    with pytest.raises(PlanError, match="it is not dated"):
+        find_sources(static, "2026-01", settings, now=NOW)

@@ -1,0 +1,153 @@
+"""One run, from the ads to a registered adapter, with a real (tiny) base: cached, forced, limited, failed, pinned."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from skillsengine.pipeline.plan import PlanError, RunOptions
+from skillsengine.pipeline.run import Run, finish_run, open_run, run_evaluation, run_gate, run_promote, run_stage
+from skillsengine.settings import Settings
+from skillsengine.spec.schema import STAGES
+from skillsengine.stages.contract import Limit, Progress, StageError
+from skillsengine.storage.catalog import Catalog, CatalogError
+from tests.pipeline.project import make_project, tiny_experiment, write_month
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    return make_project(tmp_path_factory.mktemp("run") / "project")
+
+
+def whole(run: Run) -> dict[str, bool]:
+    """Run every stage; step id -> whether it was cached."""
+    return {step["id"]: step["cached"] for stage in STAGES for step in run_stage(run, stage)["steps"]}
+
+
+@pytest.fixture(scope="module")
+def first(settings: Settings) -> Run:
+    """A finished first run."""
+    run = open_run(tiny_experiment(), dag_id="tiny", run_id="first", settings=settings)
+    seen: list[tuple[str, Progress]] = []
+    for stage in STAGES:
+        run_stage(run, stage, lambda step, progress: seen.append((step, progress)))
+    run_gate(run)
+    run_promote(run)
+    finish_run(run, "success")
+    assert any(step == "finetune" and progress.fraction for step, progress in seen)
+    return run
+
+
+def test_a_run_registers_a_version_with_its_scores(first: Run) -> None:
+    version = first.catalog.resolve("tiny", "latest")
+    assert (version.number, version.state, version.partition) == (1, "ready", "2026-03")
+    assert {"adapter", "base", "lexicon"} <= set(version.metrics)
+    assert (Path(version.path) / "adapter_config.json").is_file()
+    cells = first.catalog.cells(experiment="tiny", partition="2026-03")
+    assert {cell.kind for cell in cells} == {"adapter", "base", "lexicon"}
+
+
+def test_the_same_again_is_all_cached(first: Run, settings: Settings) -> None:
+    run = open_run(tiny_experiment(), dag_id="tiny", run_id="again", settings=settings)
+    assert all(whole(run).values())
+    run_gate(run)
+    assert finish_run(run, "success") == "unchanged since tiny@1"
+    assert len(run.catalog.versions("tiny")) == 1
+
+
+def test_force_makes_another_adapter_beside_the_first(first: Run, settings: Settings) -> None:
+    run = open_run(tiny_experiment(), dag_id="tiny", run_id="forced", settings=settings, force=True)
+    cached = whole(run)
+    assert not cached["finetune"]
+    assert cached["profile"]
+    assert cached["evaluate[base]"]
+    assert [version.number for version in run.catalog.versions("tiny")] == [1, 2]
+
+
+def test_a_smoke_test_registers_nothing(first: Run, settings: Settings) -> None:
+    before = len(first.catalog.versions("tiny"))
+    run = open_run(tiny_experiment(), dag_id="tiny", run_id="smoke", settings=settings, options=RunOptions(Limit(3)))
+    whole(run)
+    assert run_stage(run, "register")["skipped"] == "a smoke test (--limit) registers nothing"
+    assert run.store.get("finetune", run.plan.step("finetune").digest).summary["steps"] <= 5  # type: ignore[union-attr]
+    assert len(run.catalog.versions("tiny")) == before
+
+
+def test_an_edit_in_mid_run_does_not_reach_the_run(settings: Settings) -> None:
+    opened = open_run(tiny_experiment(), dag_id="tiny", run_id="pinned", settings=settings)
+    edited = tiny_experiment(train={"epochs": 9})
+    again = open_run(edited, dag_id="tiny", run_id="pinned", settings=settings, partition="2026-02")
+    assert again.experiment == opened.experiment
+    assert again.partition == "2026-03"
+    assert again.plan.steps == opened.plan.steps
+
+
+def test_evaluations_score_a_version_on_another_partition_once(first: Run, settings: Settings) -> None:
+    write_month(settings.project / "data" / "ads" / "2026-04.jsonl", "2026-04")
+    run = open_run(
+        tiny_experiment(),
+        dag_id="tiny.evaluations",
+        run_id="e1",
+        settings=settings,
+        partition="2026-04",
+        kind="evaluations",
+        versions=("1", "nobody"),
+    )
+    result = run_evaluation(run)
+    assert set(result["cells"]) == {"tiny@1"}
+    assert result["passed_over"] == ["nobody"]
+    before = {cell.artifact_digest for cell in run.catalog.cells(partition="2026-04")}
+    run_evaluation(run)
+    assert {cell.artifact_digest for cell in run.catalog.cells(partition="2026-04")} == before
+    (settings.project / "data" / "ads" / "2026-04.jsonl").unlink()
+
+
+def test_evaluations_without_a_version_say_so(settings: Settings) -> None:
+    other = tiny_experiment("other")
+    run = open_run(other, dag_id="other.evaluations", run_id="e", settings=settings, kind="evaluations")
+    with pytest.raises(
+        CatalogError, match="other: none of champion, latest names a registered version. Run the experiment"
+    ):
+        run_evaluation(run)
+
+
+def test_a_failed_stage_publishes_nothing_and_tells_the_catalog(tmp_path: Path) -> None:
+    settings = make_project(tmp_path / "project", ("2026-01", "2026-02"))
+    bad = settings.project / "data" / "ads" / "2026-01.jsonl"
+    bad.write_text('{"id": "1", "job_description": "", "skills": []}\n')
+    run = open_run(tiny_experiment(), dag_id="tiny", run_id="bad", settings=settings)
+    with pytest.raises(StageError, match=r"2026-01\.jsonl"):
+        run_stage(run, "format")
+    steps = {step.step_id: step for step in run.catalog.steps_of(run.id)}
+    assert steps["format[2026-01]"].state == "failed"
+    assert "2026-01.jsonl" in (steps["format[2026-01]"].error or "")
+    assert run.store.get("format", run.plan.step("format[2026-01]").digest) is None
+    assert not list((settings.store_root / "building").glob("[!.]*"))
+    with pytest.raises(
+        PlanError, match=r"the format artifact .* is not in the store .*: run stage `format` of this run first"
+    ):
+        run_stage(run, "profile")
+
+
+def test_data_that_changes_under_a_run_fails_it_plainly(tmp_path: Path) -> None:
+    settings = make_project(tmp_path / "project", ("2026-01", "2026-02"), base=False)
+    run = open_run(tiny_experiment(), dag_id="tiny", run_id="moved", settings=settings)
+    write_month(settings.project / "data" / "ads" / "2026-01.jsonl", "2026-01", salt=3)
+    with pytest.raises(StageError, match="changed since"):
+        run_stage(run, "format")
+
+
+def test_the_manifest_names_what_determined_the_artifact(first: Run) -> None:
+    step = first.plan.step("finetune")
+    artifact = first.store.get("finetune", step.digest)
+    assert artifact is not None
+    told = json.loads((artifact.path / "manifest.json").read_text())
+    assert told["config"]["train.learning_rate"] == 0.01
+    assert told["inputs"] == dict(step.inputs)
+    assert told["environment"]["torch"]
+
+
+def test_the_catalog_can_be_opened_by_its_address(first: Run, settings: Settings) -> None:
+    assert Catalog.open(settings.catalog_url).resolve("tiny", "1").number == 1
