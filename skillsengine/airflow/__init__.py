@@ -1,0 +1,1 @@
+"""How Airflow runs an experiment. Imports airflow, never torch."""

@@ -1,0 +1,174 @@
+"""A small client of Airflow's REST API: what `make demo`, the report task and the tests need of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any, Self
+from uuid import uuid4
+
+import httpx
+
+_RETRIED = frozenset({500, 502, 503, 504})
+_WAITS = (0.2, 0.5, 1.0, 2.0, 4.0)
+NOTE_CHARS = 1000
+"""Longest note of a run that Airflow takes."""
+
+
+class AirflowError(Exception):
+    """Airflow does not answer, or says no; the text says what was asked and what came back."""
+
+
+class AirflowClient:
+    """Talks to one Airflow. Every method may raise AirflowError.
+
+    On SQLite the API answers 500 or 503 now and then: such calls are repeated, and a trigger is safe to repeat
+    because its run id is decided here. The token is SimpleAuthManager's (`GET /auth/token` where all are admins, as
+    in the embedded set-up), unless one is given.
+    """
+
+    def __init__(self, url: str, *, token: str | None = None, transport: httpx.BaseTransport | None = None) -> None:
+        self.url = url.rstrip("/")
+        self._token = token
+        here = httpx.URL(self.url).host in ("127.0.0.1", "localhost", "::1")
+        # No proxy stands between a machine and itself, whatever the environment says.
+        self._http = httpx.Client(base_url=self.url, timeout=30.0, transport=transport, trust_env=not here)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._http.close()
+
+    def health(self) -> dict[str, Any] | None:
+        """The parts and their heartbeats, or None while the API does not answer. Asks once."""
+        try:
+            answer = self._http.get("/api/v2/monitor/health", timeout=5.0)
+        except httpx.HTTPError:
+            return None
+        return dict(answer.json()) if answer.status_code == 200 else None
+
+    def dag(self, dag_id: str) -> dict[str, Any] | None:
+        return self._maybe(f"/api/v2/dags/{dag_id}")
+
+    def dags(self) -> list[dict[str, Any]]:
+        return self._all("/api/v2/dags", "dags")
+
+    def set_paused(self, dag_id: str, paused: bool) -> None:
+        self._json("PATCH", f"/api/v2/dags/{dag_id}", {"is_paused": paused})
+
+    def import_errors(self) -> list[dict[str, Any]]:
+        return self._all("/api/v2/importErrors", "import_errors")
+
+    def source(self, dag_id: str) -> str:
+        """What the Code tab shows."""
+        return str(self._json("GET", f"/api/v2/dagSources/{dag_id}", headers={"Accept": "application/json"})["content"])
+
+    def trigger(
+        self,
+        dag_id: str,
+        *,
+        run_id: str | None = None,
+        conf: Mapping[str, Any] | None = None,
+        partition: str | None = None,
+    ) -> str:
+        """Start a run and return its id. `partition` is the key of a partitioned DAG's run."""
+        run_id = run_id or f"manual__{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime())}__{uuid4().hex[:8]}"
+        body: dict[str, Any] = {"dag_run_id": run_id, "logical_date": None, "conf": dict(conf or {})}
+        if partition:
+            body["partition_key"] = partition
+        # 409: an earlier try of this very call got through although its answer did not.
+        answer = self._send("POST", f"/api/v2/dags/{dag_id}/dagRuns", body, accept=(409,))
+        return run_id if answer.status_code == 409 else str(answer.json()["dag_run_id"])
+
+    def run(self, dag_id: str, run_id: str) -> dict[str, Any] | None:
+        return self._maybe(f"/api/v2/dags/{dag_id}/dagRuns/{run_id}")
+
+    def runs(self, dag_id: str) -> list[dict[str, Any]]:
+        """Oldest first."""
+        return self._all(f"/api/v2/dags/{dag_id}/dagRuns", "dag_runs")
+
+    def task_instances(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+        return self._all(f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances", "task_instances")
+
+    def task_log(self, dag_id: str, run_id: str, task_id: str, attempt: int) -> list[str]:
+        """The messages of one attempt's log."""
+        path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{attempt}"
+        answer = self._json("GET", f"{path}?full_content=true", headers={"Accept": "application/json"})
+        return [str(line["event"]) if isinstance(line, dict) else str(line) for line in answer["content"]]
+
+    def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value") -> Any:
+        path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/{key}"
+        entry = self._maybe(f"{path}?deserialize=true")
+        return None if entry is None else entry["value"]
+
+    def asset_events(self) -> list[dict[str, Any]]:
+        return self._all("/api/v2/assets/events", "asset_events")
+
+    def set_note(self, dag_id: str, run_id: str, note: str) -> None:
+        """Put `note` on a run; what Airflow finds too long is cut."""
+        cut = note if len(note) <= NOTE_CHARS else note[: NOTE_CHARS - 1] + "…"
+        self._json("PATCH", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}", {"note": cut})
+
+    def _maybe(self, path: str) -> dict[str, Any] | None:
+        answer = self._send("GET", path, accept=(404,))
+        return None if answer.status_code == 404 else dict(answer.json())
+
+    def _all(self, path: str, key: str) -> list[dict[str, Any]]:
+        """Every page of a listing."""
+        found: list[dict[str, Any]] = []
+        while True:
+            page = self._json("GET", f"{path}?limit=100&offset={len(found)}")
+            found += page[key]
+            if not page[key] or len(found) >= page["total_entries"]:
+                return found
+
+    def _json(self, method: str, path: str, body: Any = None, *, headers: Mapping[str, str] | None = None) -> Any:
+        return self._send(method, path, body, headers=headers).json()
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        accept: tuple[int, ...] = (),
+    ) -> httpx.Response:
+        said = "no answer"
+        for attempt, wait in enumerate((*_WAITS, None)):
+            try:
+                answer = self._http.request(method, path, json=body, headers={**self._login(), **(headers or {})})
+            except httpx.TransportError as error:
+                said = f"no answer ({error})"
+            else:
+                if answer.is_success or (answer.status_code in accept and (method == "GET" or attempt > 0)):
+                    return answer
+                said = f"{answer.status_code} {_detail(answer)}"
+                if answer.status_code == 401 and attempt == 0:
+                    self._token = None  # it may have run out
+                elif answer.status_code not in _RETRIED:
+                    break
+            if wait is None:
+                break
+            time.sleep(wait)
+        raise AirflowError(f"Airflow at {self.url}: {method} {path.partition('?')[0]}: {said}")
+
+    def _login(self) -> dict[str, str]:
+        if self._token is None:
+            answer = self._http.get("/auth/token")
+            if answer.status_code not in (200, 201):
+                raise AirflowError(
+                    f"Airflow at {self.url} gives no token without a password ({answer.status_code}): only the "
+                    "embedded set-up does, where everybody is an admin."
+                )
+            self._token = str(answer.json()["access_token"])
+        return {"Authorization": f"Bearer {self._token}"}
+
+
+def _detail(answer: httpx.Response) -> str:
+    try:
+        detail = answer.json()["detail"]
+    except (ValueError, KeyError, TypeError):
+        return answer.text[:300]
+    return str(detail)[:1000]

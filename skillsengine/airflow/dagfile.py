@@ -1,0 +1,77 @@
+"""The text of a compiled DAG file: the spec as people wrote it, the resolved spec as data, and one call.
+
+Parsing such a file reads no YAML. It says `airflow` and `dag`, so that Airflow's scan for DAG files finds it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+MARKER = "# Made by skillsengine from "
+"""How every file of ours begins; only files that begin so are ever overwritten or deleted."""
+
+_GOOD = """\
+{marker}{source}: an Airflow DAG file. Edit the spec, not this file.
+SPEC = {spec}
+
+# The spec with everything it extends filled in: what the DAGs are built from.
+RESOLVED = {resolved}
+
+from skillsengine.airflow.dag import build  # noqa: E402
+
+retrain, evaluations = build(RESOLVED, source={source!r}, digest={digest!r}, project={project!r})
+"""
+
+_BROKEN = """\
+{marker}{source}: an Airflow DAG file that only tells what is wrong with the spec.
+MESSAGE = {message}
+
+
+class spec(Exception):  # noqa: N801 - Airflow prints the name in front of the message
+    __module__ = "builtins"  # or the name would be preceded by this file's mangled module name
+
+
+raise spec({headline!r}) from spec(MESSAGE)
+"""
+
+
+def spec_digest(text: str, resolved: Mapping[str, Any]) -> str:
+    """sha256 in hex over the spec's own text and what it resolves to: every edit of either gives another."""
+    return hashlib.sha256(f"{text}\0{json.dumps(resolved, sort_keys=True)}".encode()).hexdigest()
+
+
+def good_file(*, source: str, text: str, resolved: Mapping[str, Any], project: str) -> str:
+    """The DAG file of a spec that compiles.
+
+    `source` is the spec's path relative to the project, `project` the folder that holds `experiments/`.
+    """
+    return _GOOD.format(
+        marker=MARKER,
+        source=source,
+        spec=literal(text),
+        resolved=literal(json.dumps(resolved, indent=1, sort_keys=True, ensure_ascii=False)),
+        digest=spec_digest(text, resolved),
+        project=project,
+    )
+
+
+def broken_file(*, source: str, name: str, message: str, has_good: bool) -> str:
+    """The DAG file that turns what is wrong with a spec into an import error of Airflow's, message first."""
+    stays = "the last good DAG stays" if has_good else "it has no DAG yet"
+    headline = f"{name} does not compile; {stays}"
+    return _BROKEN.format(marker=MARKER, source=source, message=literal(message), headline=headline)
+
+
+def literal(text: str) -> str:
+    """A Python literal equal to `text`, as readable as its content allows: raw and over many lines wherever that is
+    safe."""
+    plain = all(char == "\n" or char == "\t" or (char.isprintable() and char != "\ufeff") for char in text)
+    for quote in ('"""', "'''"):
+        if plain and quote not in text and not text.endswith(("\\", quote[0])):
+            # The line break after the quotes is swallowed by the slice, so that the first line stands at the margin.
+            return f"r{quote}\n{text}{quote}[1:]"
+    lines = "\n".join(f"    {line!r}" for line in text.splitlines(keepends=True)) or "    ''"
+    return f"(\n{lines}\n)"

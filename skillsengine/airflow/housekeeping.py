@@ -1,0 +1,77 @@
+"""The tasks of the platform's own DAG, `dags/housekeeping.py`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowFailException
+
+from skillsengine.airflow.process import die_with_parent
+from skillsengine.settings import Settings, load_settings
+
+log = logging.getLogger(__name__)
+
+Chore = Callable[[Settings, str], dict[str, Any]]
+
+
+def remove_leftovers(settings: Settings, day: str) -> dict[str, Any]:
+    """Half-written folders and checkpoints of dead attempts, and old logs of the embedded Airflow."""
+    from skillsengine.storage import housekeeping
+    from skillsengine.storage.catalog import Catalog
+    from skillsengine.storage.store import Store
+
+    left = housekeeping.remove_leftovers(Store(settings.store_root), Catalog.open(settings.catalog_url))
+    logs = housekeeping.remove_old_logs(settings.home / "airflow" / "logs")
+    for name in (*left.names, *logs.names):
+        log.info("removed %s", name)
+    freed = left.bytes + logs.bytes
+    log.info("removed %d leftovers and %d old logs, %.1f MB", len(left.names), len(logs.names), freed / 1e6)
+    return {"leftovers": len(left.names), "logs": len(logs.names), "bytes": freed}
+
+
+def verify_artifacts(settings: Settings, day: str) -> dict[str, Any]:
+    """A sample of the artifacts against their manifests, another one each day. A damaged one fails the task."""
+    from skillsengine.storage import housekeeping
+    from skillsengine.storage.store import Store
+
+    found = housekeeping.verify_sample(Store(settings.store_root), day)
+    for problem in found.problems:
+        log.error("%s", problem)
+    if found.problems:
+        raise AirflowFailException("\n".join(found.problems[:20]))
+    log.info("%d artifacts are whole", found.checked)
+    return {"checked": found.checked}
+
+
+def send_offline_runs(settings: Settings, day: str) -> dict[str, Any]:
+    """Weights & Biases runs that were kept offline. What cannot be sent stays for tomorrow and fails nothing."""
+    from skillsengine.storage import housekeeping
+
+    result = housekeeping.send_offline_runs(settings.home)
+    if result is None:
+        log.info("WANDB_API_KEY is not set: offline runs of Weights & Biases stay where they are")
+        return {"sent": 0, "failed": 0}
+    for name, reason in result.failed.items():
+        log.warning("%s was not sent: %s", name, reason)
+    log.info("sent %d runs", len(result.sent))
+    return {"sent": len(result.sent), "failed": len(result.failed)}
+
+
+CHORES: Mapping[str, Chore] = {
+    "remove_leftovers": remove_leftovers,
+    "verify_artifacts": verify_artifacts,
+    "send_offline_runs": send_offline_runs,
+}
+
+
+class ChoreTask(BaseOperator):  # type: ignore[misc]  # airflow ships no types
+    """One chore, named by the task's id."""
+
+    ui_color = "#eeeeee"
+
+    def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
+        die_with_parent()
+        return CHORES[self.task_id](load_settings(), f"{context['dag_run'].run_after:%Y-%m-%d}")

@@ -1,0 +1,155 @@
+"""The operators of an experiment's DAGs. They carry no template fields: a `{{…}}` in a spec stays what it is."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from airflow.sdk import Asset, AssetAlias, BaseOperator, BaseSensorOperator
+from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout
+
+from skillsengine.airflow import work
+from skillsengine.airflow.process import die_with_parent
+from skillsengine.airflow.progress import ProgressLog
+from skillsengine.airflow.request import Kind, read_request
+from skillsengine.spec.schema import Experiment, format_duration
+
+log = logging.getLogger(__name__)
+
+ERROR_KEY = "error"
+"""XCom in which a failed task leaves its text for the report."""
+_ERROR_CHARS = 1000
+
+
+class ExperimentTask(BaseOperator):  # type: ignore[misc]  # airflow ships no types
+    """One task: opens the run, does its part, leaves a small summary as XCom."""
+
+    ui_color = "#e8f4ec"
+
+    def __init__(self, *, experiment: Experiment, project: str, kind: Kind, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._experiment, self._project, self._kind = experiment, project, kind
+        # Known when the worker parses the file, so that a supervisor that dies before the task begins is noticed.
+        self._parent = os.getppid()
+
+    def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
+        die_with_parent(self._parent)
+        try:
+            return self._work(context)
+        except Exception as error:
+            text = str(error) or type(error).__name__
+            if not work.permanent(error):
+                context["ti"].xcom_push(key=ERROR_KEY, value=text[:_ERROR_CHARS])
+                raise
+        raise failure(text, context)
+
+    def _work(self, context: Mapping[str, Any]) -> dict[str, Any]:
+        request = read_request(context, self._experiment, self._kind)
+        run = work.open_for(request, self._experiment, work.settings_for(self._project), self._kind)
+        for note in run.sources.notes:
+            log.info("note: %s", note)
+        tasks = work.EVALUATIONS if self._kind == "evaluations" else work.RETRAIN
+        result = tasks[self.task_id](run, ProgressLog(log))
+        for line in work.describe(result):
+            log.info("%s", line)
+        return result
+
+
+class RegisterTask(ExperimentTask):
+    """`register`: a new version is an asset event; a cached one and a smoke test are none."""
+
+    def _work(self, context: Mapping[str, Any]) -> dict[str, Any]:
+        result = super()._work(context)
+        model = self._experiment.model_name
+        for step in result["steps"]:
+            if not step["cached"]:
+                event = context["outlet_events"][model_alias(model)]
+                event.add(
+                    Asset(name=model_uri(model), uri=model_uri(model)),
+                    extra={"version": step["summary"].get("version")},
+                )
+        return result
+
+
+def model_uri(model: str) -> str:
+    """The asset that downstream DAGs schedule themselves on."""
+    return f"skillsengine://{model}"
+
+
+def model_alias(model: str) -> AssetAlias:
+    return AssetAlias(name=f"skillsengine:{model}")
+
+
+class WaitForData(BaseSensorOperator):  # type: ignore[misc]  # airflow ships no types
+    """Waits until the run's partition has data, without holding a worker slot meanwhile.
+
+    Only a scheduled run waits: who triggers or backfills by hand is told at once by the next task that there is no
+    data.
+    """
+
+    ui_color = "#f4f1e4"
+
+    def __init__(self, *, experiment: Experiment, project: str, kind: Kind, **kwargs: Any) -> None:
+        super().__init__(mode="reschedule", timeout=experiment.data.wait, **kwargs)
+        self._experiment, self._project, self._kind = experiment, project, kind
+        self._parent = os.getppid()
+
+    def execute(self, context: Mapping[str, Any]) -> None:
+        die_with_parent(self._parent)
+        try:
+            super().execute(context)
+            return
+        except AirflowSensorTimeout:
+            text = self._too_late(context)
+        raise failure(text, context)
+
+    def poke(self, context: Mapping[str, Any]) -> bool:
+        try:
+            return self._there(context)
+        except Exception as error:
+            if not work.permanent(error):
+                raise
+            text = str(error)
+        raise failure(text, context)
+
+    def _there(self, context: Mapping[str, Any]) -> bool:
+        from skillsengine.storage.partitions import available_partitions
+
+        request = read_request(context, self._experiment, self._kind)
+        if request.trigger != "scheduled" or request.partition is None:
+            return True
+        settings = work.settings_for(self._project)
+        source = self._experiment.data.source
+        if request.partition in available_partitions(source, settings.project, settings.allowed_roots):
+            return True
+        log.info(
+            "no data for %s at %s yet; looking again in %.0f s, for %s at most",
+            request.partition,
+            self._where(request.partition),
+            self.poke_interval,
+            format_duration(self._experiment.data.wait),
+        )
+        return False
+
+    def _where(self, partition: str) -> str:
+        return self._experiment.data.source.replace("{partition}", partition)
+
+    def _too_late(self, context: Mapping[str, Any]) -> str:
+        partition = str(read_request(context, self._experiment, self._kind).partition)
+        return (
+            f"no data for {partition} at {self._where(partition)} after waiting for "
+            f"{format_duration(self._experiment.data.wait)}. Put the file there and clear this task to go on, "
+            "or raise data.wait in the spec."
+        )
+
+
+def failure(text: str, context: Mapping[str, Any]) -> AirflowFailException:
+    """What ends a task for good, with `text` in the log and in an XCom for the report.
+
+    Raise it outside of an `except` block: Airflow prints what an exception was raised during, and the text says it all.
+    """
+    context["ti"].xcom_push(key=ERROR_KEY, value=text[:_ERROR_CHARS])
+    log.error("%s", text)
+    return AirflowFailException(text)

@@ -1,0 +1,130 @@
+"""What each task of an experiment does: a thin layer over skillsengine.pipeline.run.
+
+The pipeline is imported inside the functions: parsing a DAG file must stay light.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from skillsengine.airflow.request import Kind, Request, RequestError
+from skillsengine.settings import Settings, SettingsError, load_settings
+from skillsengine.spec.schema import STAGES, Experiment
+from skillsengine.stages.contract import Limit, Progress, StageError
+
+if TYPE_CHECKING:
+    from skillsengine.pipeline.run import Run
+
+Observer = Callable[[str, Progress], None]
+Result = dict[str, Any]
+Work = Callable[["Run", Observer], Result]
+
+
+def settings_for(project: str) -> Settings:
+    """The settings of this worker: the environment decides, and the project that the DAG file was compiled from helps
+    out.
+
+    Raises SettingsError if there is no project either way.
+    """
+    try:
+        return load_settings()
+    except SettingsError:
+        if (Path(project) / "experiments").is_dir():
+            return load_settings(Path(project))
+        raise
+
+
+def permanent(error: BaseException) -> bool:
+    """Whether a retry cannot heal `error`: the spec, the data or the request has to change first."""
+    from skillsengine.pipeline.plan import PlanError
+    from skillsengine.spec.errors import SpecError
+    from skillsengine.storage.catalog import CatalogError
+    from skillsengine.storage.partitions import SourceError
+
+    return isinstance(error, (StageError, PlanError, SpecError, CatalogError, SourceError, SettingsError, RequestError))
+
+
+def open_for(request: Request, experiment: Experiment, settings: Settings, kind: Kind) -> Run:
+    """The pinned run of a DAG run; the first task's call pins it."""
+    from skillsengine.pipeline.plan import RunOptions
+    from skillsengine.pipeline.run import open_run
+
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # it would open every task's log with its own doings
+    return open_run(
+        experiment,
+        dag_id=request.dag_id,
+        run_id=request.run_id,
+        settings=settings,
+        partition=request.partition,
+        options=RunOptions(limit=Limit(request.limit) if request.limit else None),
+        force=request.force,
+        trigger=request.trigger,
+        kind=kind,
+        versions=request.versions,
+    )
+
+
+def stage(name: str) -> Work:
+    """The work of one stage."""
+
+    def work(run: Run, observer: Observer) -> Result:
+        from skillsengine.pipeline.run import run_stage
+
+        return run_stage(run, name, observer)
+
+    return work
+
+
+def gate(run: Run, observer: Observer) -> Result:
+    from skillsengine.pipeline.run import run_gate
+
+    return run_gate(run)
+
+
+def promote(run: Run, observer: Observer) -> Result:
+    from skillsengine.pipeline.run import run_promote
+
+    return run_promote(run)
+
+
+def score(run: Run, observer: Observer) -> Result:
+    """Score the selected versions. A scheduled run of an experiment that has registered nothing yet has nothing to
+    do."""
+    from skillsengine.pipeline.run import run_evaluation
+
+    model = run.experiment.model_name
+    if run.trigger != "manual" and not run.catalog.versions(model):
+        return {"partition": run.partition, "cells": {}, "note": f"{model} has no version yet: nothing to score"}
+    return run_evaluation(run, observer)
+
+
+RETRAIN: Mapping[str, Work] = {**{name: stage(name) for name in STAGES}, "gate": gate, "promote": promote}
+"""The tasks of the retrain DAG, in their order."""
+EVALUATIONS: Mapping[str, Work] = {"score": score}
+"""The tasks of the evaluations DAG."""
+
+
+def describe(result: Mapping[str, Any]) -> list[str]:
+    """A task's result as lines for people."""
+    lines = []
+    for step in result.get("steps", ()):
+        done = "cached" if step["cached"] else f"{step['seconds']:.1f} s"
+        numbers = [f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in _plain(step["summary"])]
+        lines.append(" · ".join([f"{step['id']}: {done}", *numbers]))
+    for name, metrics in result.get("cells", {}).items():
+        lines.append(" · ".join([name, *(f"{k} {v:.4g}" for k, v in _plain(metrics) if isinstance(v, float))]))
+    if result.get("passed_over"):
+        lines.append(f"passed over, as they name no version: {', '.join(result['passed_over'])}")
+    if "verdict" in result:
+        lines.append(f"{result['verdict']}: {result['reason']}")
+    if "moved" in result:
+        lines.append(f"champion is now {result['version']}" if result["moved"] else f"not moved: {result['reason']}")
+    lines += [str(result[key]) for key in ("skipped", "note") if key in result]
+    return lines
+
+
+def _plain(summary: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    return [(k, v) for k, v in summary.items() if isinstance(v, (int, float, str)) and not isinstance(v, bool)]

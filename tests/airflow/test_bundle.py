@@ -1,0 +1,78 @@
+"""experiments/ as a DAG bundle."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from skillsengine.airflow import bundle as module
+from skillsengine.airflow.bundle import ExperimentsBundle
+from skillsengine.settings import SettingsError
+from tests.airflow.support import write_spec
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> ExperimentsBundle:
+    write_spec(tmp_path, "a")
+    return ExperimentsBundle(name="experiments", project=str(tmp_path), refresh_interval=3)
+
+
+def test_its_folder_is_in_the_home_and_it_has_no_versions(bundle: ExperimentsBundle, tmp_path: Path) -> None:
+    assert bundle.path == tmp_path / ".skillsengine" / "bundle"
+    assert not bundle.supports_versioning and bundle.get_current_version() is None
+
+
+def test_a_worker_compiles_only_where_nobody_has(bundle: ExperimentsBundle, tmp_path: Path) -> None:
+    bundle.initialize()
+    assert bundle.is_initialized and (bundle.path / "a.py").exists()
+    write_spec(tmp_path, "b")
+    worker = ExperimentsBundle(name="experiments", project=str(tmp_path))
+    worker.initialize()
+    assert not (bundle.path / "b.py").exists(), "the next refresh of the DAG processor does that"
+    bundle.refresh()
+    assert (bundle.path / "b.py").exists()
+
+
+def test_a_refresh_without_change_reads_no_spec(
+    bundle: ExperimentsBundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle.refresh()
+    calls = []
+    monkeypatch.setattr("skillsengine.airflow.compile.check_specs", lambda folder: calls.append(folder) or {})
+    bundle.refresh()
+    assert calls == []
+    write_spec(tmp_path, "a", "description: new\n")
+    bundle.refresh()
+    assert len(calls) == 1
+
+
+def test_a_file_that_somebody_deleted_comes_back(bundle: ExperimentsBundle) -> None:
+    bundle.refresh()
+    (bundle.path / "a.py").unlink()
+    bundle.refresh()
+    assert (bundle.path / "a.py").exists()
+
+
+def test_a_changed_file_is_marked_once_more(bundle: ExperimentsBundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A parse that was under way when the file changed has read the old text, and ends later than the change."""
+    bundle.refresh()
+    file = bundle.path / "a.py"
+    os.utime(file, (1, 1))
+    bundle.refresh()
+    assert file.stat().st_mtime == 1
+    monkeypatch.setattr(module, "_SETTLED_SECONDS", -1.0)
+    bundle.refresh()
+    marked = file.stat().st_mtime
+    assert marked > 1
+    bundle.refresh()
+    assert file.stat().st_mtime == marked
+
+
+def test_a_folder_that_is_away_for_a_moment_takes_no_dag_along(bundle: ExperimentsBundle, tmp_path: Path) -> None:
+    bundle.refresh()
+    (tmp_path / "experiments").rename(tmp_path / "away")
+    with pytest.raises(SettingsError, match="experiments: there is no such folder"):
+        bundle.refresh()
+    assert (bundle.path / "a.py").exists()

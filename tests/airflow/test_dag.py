@@ -1,0 +1,198 @@
+"""Experiment -> its two DAGs."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from airflow.sdk import DAG, CronPartitionTimetable, CronTriggerTimetable
+from airflow.serialization.serialized_objects import DagSerialization
+from airflow.timetables.base import TimeRestriction
+
+from skillsengine.airflow.dag import build
+from skillsengine.spec.load import resolved
+from skillsengine.spec.schema import Experiment
+
+DATED = {"source": "ads/{partition}.jsonl"}
+CHAIN = ["format", "profile", "finetune", "evaluate", "register", "gate", "promote", "report"]
+
+
+def built(**spec: Any) -> tuple[DAG, DAG]:
+    data = {"name": "demo", "schedule": "none", "data": DATED} | spec
+    experiment = Experiment.model_validate(data)
+    return build(json.dumps(resolved(experiment)), source="experiments/demo.yaml", digest="d" * 64, project="/p")
+
+
+def chain(dag: DAG) -> list[str]:
+    (task,) = [task for task in dag.tasks if not task.upstream_task_ids]
+    order = [task.task_id]
+    while task.downstream_task_ids:
+        (after,) = task.downstream_task_ids
+        task = dag.get_task(after)
+        order.append(after)
+    return order
+
+
+def test_names_and_order_of_tasks() -> None:
+    retrain, evaluations = built()
+    assert retrain.dag_id == "demo" and chain(retrain) == CHAIN
+    assert evaluations.dag_id == "demo.evaluations" and chain(evaluations) == ["score", "report"]
+
+
+def test_only_a_partition_schedule_waits_for_data() -> None:
+    retrain, evaluations = built(schedule="partition", start_date="2026-01-01")
+    assert chain(retrain) == ["wait_for_data", *CHAIN]
+    assert chain(evaluations) == ["wait_for_data", "score", "report"]
+    wait = retrain.get_task("wait_for_data")
+    assert wait.mode == "reschedule", "it holds no worker slot meanwhile"
+    assert wait.timeout == timedelta(days=3).total_seconds() and wait.poke_interval == 60
+    retrain, _ = built(schedule="partition", start_date="2026-01-01", data=DATED | {"wait": "30s"})
+    assert retrain.get_task("wait_for_data").poke_interval == 10
+
+
+def test_report_is_a_teardown_that_does_not_decide() -> None:
+    for dag in built():
+        report = dag.get_task("report")
+        assert report.is_teardown and not report.on_failure_fail_dagrun
+        assert report.trigger_rule == "all_done_setup_success"
+
+
+def test_schedules() -> None:
+    retrain, evaluations = built()
+    assert retrain.schedule is None and evaluations.schedule is None
+    retrain, evaluations = built(schedule="0 3 * * 1", start_date="2026-01-01")
+    assert isinstance(retrain.timetable, CronTriggerTimetable)
+    assert evaluations.schedule is None
+    assert retrain.start_date == datetime(2026, 1, 1, tzinfo=UTC)
+    retrain, evaluations = built(schedule="partition", start_date="2026-01-01")
+    assert isinstance(retrain.timetable, CronPartitionTimetable)
+    assert isinstance(evaluations.timetable, CronPartitionTimetable)
+    assert not retrain.catchup and not evaluations.catchup
+
+
+@pytest.mark.parametrize(
+    ("start", "now", "key", "at"),
+    [
+        # Long ago: the month that is over runs at once.
+        ("2021-01-01", "2026-11-22", "2026-10", "2026-11-01"),
+        # The first month is under way: it runs when it is over, and the month before it does not.
+        ("2026-11-01", "2026-11-22", "2026-11", "2026-12-01"),
+        ("2026-11-15", "2026-11-22", "2026-11", "2026-12-01"),
+        ("2026-12-01", "2026-11-22", "2026-12", "2027-01-01"),
+        # Over the turn of the year.
+        ("2025-12-01", "2026-01-20", "2025-12", "2026-01-01"),
+    ],
+)
+def test_the_newest_complete_month_runs_at_once(
+    start: str, now: str, key: str, at: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    retrain, _ = built(schedule="partition", start_date=start)
+    scheduled = DagSerialization.deserialize_dag(DagSerialization.to_dict(retrain)["dag"])
+    moment = datetime.fromisoformat(now).replace(tzinfo=UTC)
+    monkeypatch.setattr("airflow.timetables.trigger.utcnow", lambda: moment)
+    info = scheduled.timetable.next_dagrun_info_v2(
+        last_dagrun_info=None, restriction=TimeRestriction(scheduled.start_date, None, catchup=False)
+    )
+    assert (info.partition_key, f"{info.run_after:%Y-%m-%d}") == (key, at)
+
+
+def test_a_backfill_reaches_every_month_from_the_start_date() -> None:
+    retrain, _ = built(schedule="partition", start_date="2026-01-01")
+    scheduled = DagSerialization.deserialize_dag(DagSerialization.to_dict(retrain)["dag"])
+    infos = scheduled.iter_dagrun_infos_between(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 3, 31, tzinfo=UTC))
+    assert [info.partition_key for info in infos] == ["2026-01", "2026-02", "2026-03"]
+
+
+def test_settings_of_the_spec_arrive_at_the_tasks() -> None:
+    retrain, evaluations = built(
+        owner="ann",
+        tags=["hr"],
+        paused=True,
+        description="First line.\n\nMore.",
+        resources={
+            "queue": "gpu",
+            "pool": "big",
+            "retries": 4,
+            "retry_delay": "1m",
+            "timeout": "1d",
+            "stages": {"finetune": {"queue": "huge", "retries": 1, "timeout": "6h"}, "evaluate": {"pool": "small"}},
+        },
+    )
+    finetune, register, score = (
+        retrain.get_task("finetune"),
+        retrain.get_task("register"),
+        evaluations.get_task("score"),
+    )
+    assert (finetune.queue, finetune.pool, finetune.retries) == ("huge", "big", 1)
+    assert finetune.execution_timeout == timedelta(hours=6)
+    assert (register.queue, register.pool, register.retries) == ("gpu", "big", 4)
+    assert register.execution_timeout == timedelta(days=1)
+    assert score.pool == retrain.get_task("evaluate").pool == "small"
+    assert (register.retry_delay, register.max_retry_delay) == (timedelta(minutes=1), timedelta(hours=1))
+    assert register.retry_exponential_backoff == 2.0
+    for dag in (retrain, evaluations):
+        assert {task.owner for task in dag.tasks} == {"ann"}
+        assert {"skillsengine", "hr"} <= set(dag.tags)
+        assert dag.is_paused_upon_creation and dag.description == "First line."
+
+
+def test_a_waiting_run_holds_up_no_other_but_no_stage_runs_twice() -> None:
+    retrain, _ = built()
+    assert retrain.max_active_runs > 1
+    assert all(task.max_active_tis_per_dag == 1 for task in retrain.tasks if task.task_id in CHAIN[:-1])
+
+
+def test_the_text_tells_the_main_settings_and_ends_with_the_digest() -> None:
+    retrain, evaluations = built(
+        description="What it is {{ for }}.", base={"model": "some/base|x", "quantization": "nf4"}
+    )
+    doc = retrain.doc_md
+    assert "What it is {{ for }}." in doc and "trains on the 6 months before the run's own" in doc
+    assert "`some/base\\|x`, nf4, on cuda" in doc and "r 32, alpha 64" in doc
+    for dag in (retrain, evaluations):
+        assert dag.doc_md.endswith("Spec `experiments/demo.yaml`, digest `dddddddddddddddd`")
+
+
+def test_forms() -> None:
+    retrain, evaluations = built()
+    assert set(retrain.params) == {"partition", "limit", "force"}
+    assert set(evaluations.params) == {"partition", "versions"}
+    assert evaluations.params["versions"] == ["champion", "latest"]
+    retrain, evaluations = built(data={"source": "ads"})
+    assert set(retrain.params) == {"limit", "force"} and set(evaluations.params) == {"versions"}
+
+
+@pytest.mark.parametrize(
+    ("values", "fits"),
+    [
+        ({"partition": "2026-06", "limit": 3, "force": True}, True),
+        ({}, True),
+        ({"partition": "2026-13"}, False),
+        ({"partition": "June"}, False),
+        ({"limit": 0}, False),
+        ({"limit": "3"}, False),
+        ({"force": "yes"}, False),
+    ],
+)
+def test_the_form_is_typed(values: dict[str, Any], fits: bool) -> None:
+    retrain, _ = built()
+    params = DagSerialization.deserialize_dag(DagSerialization.to_dict(retrain)["dag"]).params.deep_merge(values)
+    if fits:
+        params.validate()
+    else:
+        with pytest.raises(ValueError, match="Invalid input"):
+            params.validate()
+
+
+def test_nothing_of_a_spec_is_a_template() -> None:
+    for dag in built(description="{{ 1 / 0 }}", prompt={"template": "{{ x }} {text}"}):
+        assert all(not task.template_fields for task in dag.tasks)
+
+
+def test_an_edit_changes_the_serialized_dag() -> None:
+    one, _ = built()
+    experiment = Experiment.model_validate({"name": "demo", "schedule": "none", "data": DATED})
+    other, _ = build(json.dumps(resolved(experiment)), source="experiments/demo.yaml", digest="e" * 64, project="/p")
+    assert DagSerialization.to_dict(one) != DagSerialization.to_dict(other)

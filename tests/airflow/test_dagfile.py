@@ -1,0 +1,80 @@
+"""The text of a compiled DAG file."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from skillsengine.airflow.dagfile import MARKER, broken_file, good_file, literal, spec_digest
+
+NASTY = [
+    "",
+    "\n",
+    "a\\",
+    "'''",
+    '"""',
+    "'''\"\"\"",
+    "x'",
+    'x"',
+    "a\r\nb",
+    "\x00",
+    "\u2028",
+    "\ufeff",
+    "\ud800",
+    "\\'''",
+]
+
+
+@pytest.mark.parametrize("text", NASTY)
+def test_literal_of_nasty_texts(text: str) -> None:
+    assert eval(literal(text)) == text
+
+
+@given(st.text(alphabet=st.characters() | st.sampled_from("'\"\\\n\r\t"), max_size=60))
+@example("name: x\n# a \\ and '''\n")
+def test_literal_equals_the_text(text: str) -> None:
+    assert eval(literal(text)) == text
+
+
+def test_a_spec_stays_readable() -> None:
+    text = 'name: x\ndescription: "a \\ b"\n'
+    assert literal(text) == f'r"""\n{text}"""[1:]'
+
+
+def test_good_file_says_what_airflow_scans_for_and_parses() -> None:
+    text = good_file(source="experiments/x.yaml", text="name: x\n", resolved={"name": "x"}, project="/p")
+    assert text.startswith(MARKER)
+    assert "airflow" in text.lower() and "dag" in text.lower()
+    names: dict[str, Any] = {}
+    head, _, _ = text.partition("from skillsengine")
+    exec(head, names)
+    assert names["SPEC"] == "name: x\n"
+    assert text.index("name: x") < text.index("RESOLVED"), "the Code tab shows the YAML first"
+
+
+def test_digest_follows_text_and_base() -> None:
+    digests = {spec_digest("a", {"x": 1}), spec_digest("b", {"x": 1}), spec_digest("a", {"x": 2})}
+    assert len(digests) == 3
+
+
+MESSAGE = """experiments/x.yaml:14:3: train.lerning_rate: unknown key
+   14 |   lerning_rate: 2e-4
+      |   ^^^^^^^^^^^^
+   did you mean `learning_rate`?"""
+
+
+@pytest.mark.parametrize(("has_good", "stays"), [(True, "the last good DAG stays"), (False, "it has no DAG yet")])
+def test_broken_file_raises_the_message_first(tmp_path: Path, has_good: bool, stays: str) -> None:
+    file = tmp_path / "x.yaml.py"
+    file.write_text(broken_file(source="experiments/x.yaml", name="x", message=MESSAGE, has_good=has_good))
+    ran = subprocess.run([sys.executable, str(file)], capture_output=True, text=True, check=False)
+    assert ran.returncode == 1
+    # Airflow shows such a traceback as the import error: message, carets and line breaks first, no module names.
+    assert ran.stderr.startswith(f"spec: {MESSAGE}\n\nThe above exception")
+    assert ran.stderr.rstrip().endswith(f"spec: x does not compile; {stays}")
