@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -73,13 +73,24 @@ def progress_line(progress: Progress) -> str:
     return " · ".join(parts)
 
 
-def summary_line(summary: dict[str, Any]) -> str:
-    """The numbers of a stage's summary in one line."""
+_TOLD = {
+    "format": ("rows", "rejected", "skills"),
+    "profile": ("max_length", "longest", "rows_cut", "tokens"),
+    "finetune": ("steps", "train_loss", "validation_loss", "tokens_per_second", "peak_memory_gb", "resumed_from_step"),
+    "evaluate": ("rows", "precision", "recall", "f1", "parse_rate"),
+    "register": ("version",),
+}
+"""What of a stage's summary fits a line; the rest stands in the artifact's manifest."""
+
+
+def summary_line(stage: str, summary: Mapping[str, Any]) -> str:
+    """The main numbers of a stage's summary in one line."""
     parts = []
-    for name, value in summary.items():
-        if isinstance(value, dict | list) or value is None:
-            continue
-        parts.append(f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}")
+    for name in _TOLD[stage]:
+        value = summary.get(name)
+        if value is not None and (value or name != "resumed_from_step"):
+            shown = f"{value:.3g}" if isinstance(value, float) else str(value)
+            parts.append(f"{name.replace('_', ' ')} {shown}")
     return " · ".join(parts)
 
 

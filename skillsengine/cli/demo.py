@@ -23,6 +23,7 @@ from skillsengine.storage.store import Store
 SPEC = "job-skills-demo"
 _APPEAR_SECONDS = 60.0
 _POLL_SECONDS = 1.0
+_UNDER_WAY = ("queued", "running")
 
 
 def run_demo(settings: Settings, port: int | None = None, console: Console = out) -> None:
@@ -50,19 +51,22 @@ def run_demo(settings: Settings, port: int | None = None, console: Console = out
 
 
 def _run(plan: Plan, url: str, settings: Settings, console: Console) -> tuple[str, str]:
-    """Trigger the DAG and follow it to its end: (Airflow's state of the run, run id)."""
-    run_id = f"demo__{datetime.now(UTC).strftime('%Y-%m-%dT%H-%M-%S')}"
+    """Trigger the DAG, or find the run of an interrupted demo, and follow it: (Airflow's state of the run, run id)."""
     catalog = Catalog.open(settings.catalog_url)
     with AirflowClient(url) as client:
         _wait_for_dag(client)
-        client.trigger(SPEC, run_id=run_id)
-        console.print(f"Airflow runs it: [bold]{url}/dags/{SPEC}/runs/{run_id}[/]\n")
+        run_id = next((run["dag_run_id"] for run in client.runs(SPEC) if run["state"] in _UNDER_WAY), None)
+        if run_id is None:
+            run_id = client.trigger(SPEC, run_id=f"demo__{datetime.now(UTC).strftime('%Y-%m-%dT%H-%M-%S')}")
+            console.print(f"Airflow runs it: [bold]{url}/dags/{SPEC}/runs/{run_id}[/]\n")
+        else:
+            console.print(f"Airflow is at it already: [bold]{url}/dags/{SPEC}/runs/{run_id}[/]\n")
         with Follower(catalog, SPEC, run_id, console) as follower:
             while True:
                 follower.look()
                 run = client.run(SPEC, run_id)
                 state = run["state"] if run else "gone"
-                if state not in ("queued", "running"):
+                if state not in _UNDER_WAY:
                     follower.look()
                     return state, run_id
                 time.sleep(_POLL_SECONDS)

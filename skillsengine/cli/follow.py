@@ -25,6 +25,7 @@ class Follower:
         self._catalog, self._dag_id, self._run_id, self._console = catalog, dag_id, run_id, console
         self._told: dict[str, tuple[str, int]] = {}
         self._last_line = 0.0
+        self._last_text = ("", "")
         self._status: Status | None = None
 
     def __enter__(self) -> Self:
@@ -56,7 +57,7 @@ class Follower:
         marks = {"done": ("✔", "green"), "cached": ("✔", "green"), "failed": ("✘", "red")}
         mark, color = marks.get(step.state, ("·", "dim"))
         took = "cached" if step.state == "cached" else seconds_text(step.seconds or 0.0)
-        told = step.error if step.state == "failed" else summary_line(step.summary)
+        told = step.error if step.state == "failed" else summary_line(step.stage, step.summary)
         line = Text.assemble(
             (f"{mark} ", color), (f"{step.step_id:<22}", "bold"), (f"{took:>8}  ", ""), (str(told), "dim")
         )
@@ -70,6 +71,6 @@ class Follower:
             self._status.update(Text(f"{step.step_id}{again}: {text}"))
             return
         now = time.monotonic()
-        if text and now - self._last_line >= _LINE_SECONDS:
-            self._last_line = now
+        if text and (step.step_id, text) != self._last_text and now - self._last_line >= _LINE_SECONDS:
+            self._last_line, self._last_text = now, (step.step_id, text)
             self._console.print(Text(f"… {step.step_id}{again}: {text}"))

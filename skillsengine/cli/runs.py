@@ -78,7 +78,8 @@ def _stages(opened: Run, until: str | None) -> None:
         result = run_stage(opened, stage, line_observer())
         for step in result["steps"]:
             state = ("cached", "green") if step["cached"] else (seconds_text(step["seconds"]), "cyan")
-            out.print(Text.assemble((step["id"], "bold"), " ", state, " ", (summary_line(step["summary"]), "")))
+            told = summary_line(stage_of(step["id"]), step["summary"])
+            out.print(Text.assemble((step["id"], "bold"), " ", state, " ", told))
         if "skipped" in result:
             out.print(f"[bold]{stage}[/] skipped: {result['skipped']}")
         out.print(f"  [dim]{stage}: {seconds_text(time.monotonic() - started)}[/]")
@@ -89,6 +90,11 @@ def _stages(opened: Run, until: str | None) -> None:
         out.print(f"[bold]gate[/] {verdict['verdict']}: {verdict['reason']}", markup=True)
         moved = run_promote(opened)
         out.print(f"[bold]promote[/] {'champion is now ' + moved['version'] if moved['moved'] else moved['reason']}")
+
+
+def stage_of(step_id: str) -> str:
+    """`evaluate` of `evaluate[base]`."""
+    return step_id.partition("[")[0]
 
 
 def runs(

@@ -114,7 +114,7 @@ def preview(spec: SpecPath, partition: Partition = None, set_: Sets = None) -> N
     """
     loaded, settings = load(spec, set_)
     sources = find_sources(loaded.experiment, partition, settings, trusted=loaded.trusted)
-    for row in render(loaded.experiment, sources, settings):
+    for row in render(loaded.experiment, sources, settings, trusted=loaded.trusted):
         out.rule(Text(f"{row.id} · {row.tokens} tokens, {row.supervised} supervised"))
         text = Text()
         for piece, learned in row.pieces:

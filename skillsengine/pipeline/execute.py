@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from skillsengine.pipeline.graph import narrow
-from skillsengine.pipeline.plan import PlanError, RunOptions, Step
+from skillsengine.pipeline.plan import PlanError, RunOptions, Step, base_roots
 from skillsengine.settings import Settings
 from skillsengine.stages.contract import Progress, StageConfig, StageContext, StageTracker
 from skillsengine.storage.artifact import Artifact, Manifest
@@ -182,9 +182,7 @@ def _build(step: Step, around: Surroundings, guard: Callable[[], None]) -> Artif
         config=experiment.model_dump(mode="json"),
         tags=(experiment.name, *experiment.tags),
     )
-    roots = settings.allowed_roots
-    if around.options.trusted:
-        roots = (*roots, (settings.project / experiment.base.model).resolve())
+    roots = base_roots(experiment, settings, trusted=around.options.trusted)
     with tracker, around.store.building(step.stage, step.digest) as out:
         context = StageContext(
             report=Reporter(step, around, tracker),

@@ -219,6 +219,12 @@ def base_fingerprint(model: str, settings: Settings) -> str | None:
     return folder_fingerprint(folder) if model and Path(folder).is_dir() else None
 
 
+def base_roots(experiment: Experiment, settings: Settings, *, trusted: bool) -> tuple[Path, ...]:
+    """The folders that a local base may stand in; a trusted path (from the command line) is one by itself."""
+    roots = settings.allowed_roots
+    return (*roots, (settings.project / experiment.base.model).resolve()) if trusted else roots
+
+
 def steps_of_stage(stage: str) -> str:
     """Check a stage's name. Raises PlanError that lists the stages."""
     if stage not in STAGES:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from skillsengine.pipeline.graph import FORMAT, narrow
-from skillsengine.pipeline.plan import PlanError, Sources
+from skillsengine.pipeline.plan import PlanError, Sources, base_roots
 from skillsengine.settings import Settings
 from skillsengine.spec.schema import Experiment
 from skillsengine.stages.contract import Limit, Progress, StageConfig, StageContext
@@ -48,7 +48,9 @@ def _nothing(progress: Progress | None = None) -> None:
     """Neither progress nor a lease matters for three rows."""
 
 
-def preview(experiment: Experiment, sources: Sources, settings: Settings) -> list[PreviewedRow]:
+def preview(
+    experiment: Experiment, sources: Sources, settings: Settings, *, trusted: bool = False
+) -> list[PreviewedRow]:
     """The first rows of the newest training partition, exactly as `finetune` would see them uncut.
 
     Raises StageError and ModelError as `format` and the tokenizer do, PlanError if no row has labels.
@@ -58,10 +60,11 @@ def preview(experiment: Experiment, sources: Sources, settings: Settings) -> lis
         for name in ("stages.format", "modeling.encoding", "modeling.base")
     )
     store, key = Store(settings.store_root), sources.window[-1]
-    tokenizer = base.load_tokenizer(experiment.base, bases=store.bases, allowed_roots=settings.allowed_roots)
+    roots = base_roots(experiment, settings, trusted=trusted)
+    tokenizer = base.load_tokenizer(experiment.base, bases=store.bases, allowed_roots=roots)
     with tempfile.TemporaryDirectory(prefix="skillsengine-preview-") as folder:
         out = Path(folder)
-        context = StageContext(_nothing, _nothing, _Silent(), out, store.bases, settings.allowed_roots)
+        context = StageContext(_nothing, _nothing, _Silent(), out, store.bases, roots)
         config = StageConfig(narrow(experiment, FORMAT), key, sources.files[key], Limit(rows=20 * ROWS_SHOWN))
         formatter.run(config, {}, out, context)
         rows = [parse_row(line) for line in (out / ROWS).read_text(encoding="utf-8").splitlines()]

@@ -29,7 +29,7 @@ def arguments(
 ) -> TrainingArguments:
     """The Trainer's settings for one training of `total_steps` optimizer steps."""
     large = device == "cuda" and sum(weight.numel() for weight in model.parameters()) > _LARGE
-    return TrainingArguments(
+    made = TrainingArguments(
         output_dir=str(checkpoints),
         per_device_train_batch_size=train.per_device_batch_size,
         per_device_eval_batch_size=eval_batch_size,
@@ -59,6 +59,10 @@ def arguments(
         disable_tqdm=True,
         log_level="error",
     )
+    if made.n_gpu > 1:
+        # The Trainer would split each batch over all GPUs it sees (DataParallel); a training takes one.
+        made._n_gpu = 1
+    return made
 
 
 class _EachStep(TrainerCallback):  # type: ignore[misc]  # transformers ships no types

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ import pytest
 from skillsengine.airflow import embedded
 from skillsengine.airflow.client import AirflowClient
 from skillsengine.settings import Settings, load_settings
+from tests.conftest import PROJECT
 from tests.pipeline.project import make_project, tiny_experiment
 
 T = TypeVar("T")
@@ -89,6 +91,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     os.environ["OMP_NUM_THREADS"] = "1"
     project = tmp_path_factory.mktemp("platform") / "project"
     make_project(project)
+    shutil.copytree(PROJECT / "dags", project / "dags", ignore=shutil.ignore_patterns("__pycache__"))
     settings = load_settings(project)
     assert tiny_experiment().data.source in SPEC.format(name="x")
     started = time.monotonic()

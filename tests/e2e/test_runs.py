@@ -64,6 +64,7 @@ def test_a_run_goes_through_and_the_next_one_finds_all_done(platform: Platform) 
     assert [cell.kind for cell in cells] == ["adapter"]
 
 
+@pytest.mark.nightly
 def test_a_smoke_test_registers_nothing(platform: Platform) -> None:
     platform.add("smoke")
     run_id = platform.client.trigger("smoke", conf={"limit": 4})
@@ -108,6 +109,7 @@ def test_a_spec_broken_in_mid_run_changes_nothing_that_runs(platform: Platform) 
     wait_for("the mend", lambda: not platform.client.import_errors())
 
 
+@pytest.mark.nightly
 def test_a_spec_edited_in_mid_run_is_for_the_next_run(platform: Platform) -> None:
     platform.add("edited")
     run_id = platform.client.trigger("edited")
@@ -118,6 +120,7 @@ def test_a_spec_edited_in_mid_run_is_for_the_next_run(platform: Platform) -> Non
     assert row is not None and row.spec["tokens"]["max_length"] == "auto"
 
 
+@pytest.mark.nightly
 def test_a_dated_spec_runs_at_once_and_waits_for_its_data(platform: Platform) -> None:
     """The newest complete month is last month, for which this project has no data yet."""
     path = platform.settings.experiments / "dated.yaml"
@@ -141,6 +144,7 @@ def test_a_dated_spec_runs_at_once_and_waits_for_its_data(platform: Platform) ->
         assert row is not None and row.partition == partition
 
 
+@pytest.mark.nightly
 def test_a_backfill_registers_but_never_promotes(platform: Platform) -> None:
     path = platform.write("past", "paused: false\n")
     text = path.read_text().replace("schedule: none\n", "schedule: partition\nstart_date: 2026-02-01\n")
@@ -166,6 +170,14 @@ def test_a_backfill_registers_but_never_promotes(platform: Platform) -> None:
     assert notes["2026-02"].startswith("past@") and notes["2026-03"].startswith("past@")
     catalog = Catalog.open(platform.settings.catalog_url)
     assert catalog.alias("past", "champion") is None and catalog.alias("past", "latest") == 2
+
+
+def test_the_platforms_own_dag_runs(platform: Platform) -> None:
+    wait_for("its DAG", lambda: platform.client.dag("skillsengine.housekeeping"))
+    (run,) = wait_for("its first run", lambda: platform.client.runs("skillsengine.housekeeping"))
+    platform.finish("skillsengine.housekeeping", run["dag_run_id"])
+    states = platform.states("skillsengine.housekeeping", run["dag_run_id"])
+    assert states == dict.fromkeys(("remove_leftovers", "verify_artifacts", "send_offline_runs"), "success")
 
 
 def test_the_api_answers_on_loopback_only(platform: Platform) -> None:

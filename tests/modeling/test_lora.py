@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -173,7 +172,7 @@ def test_a_damaged_adapter(tmp_path: Path) -> None:
     folder = _adapter(tmp_path, _load(tmp_path))
     (folder / "adapter_model.safetensors").write_bytes(b"torn")
     with pytest.raises(ModelError, match="does not fit this base"):
-        load_adapter(replace(_load(tmp_path)), folder)
+        load_adapter(_load(tmp_path), folder)
 
 
 def test_a_shared_beginning_with_an_adapter(tmp_path: Path) -> None:
