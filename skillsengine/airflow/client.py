@@ -81,6 +81,17 @@ class AirflowClient:
         answer = self._send("POST", f"/api/v2/dags/{dag_id}/dagRuns", body, accept=(409,))
         return run_id if answer.status_code == 409 else str(answer.json()["dag_run_id"])
 
+    def backfill(self, dag_id: str, first: str, last: str, *, max_active_runs: int = 1) -> int:
+        """Start runs for the partitions from `first` to `last` (ISO dates, both included). Returns the backfill's id."""
+        body = {
+            "dag_id": dag_id,
+            "from_date": f"{first}T00:00:00Z",
+            "to_date": f"{last}T00:00:00Z",
+            "max_active_runs": max_active_runs,
+            "dag_run_conf": {},
+        }
+        return int(self._json("POST", "/api/v2/backfills", body)["id"])
+
     def run(self, dag_id: str, run_id: str) -> dict[str, Any] | None:
         return self._maybe(f"/api/v2/dags/{dag_id}/dagRuns/{run_id}")
 

@@ -90,7 +90,8 @@ def up(settings: Settings, port: int | None = None, progress: Callable[[str], No
         log = log_folder(settings) / "supervisor.log"
         with log.open("ab") as out:
             child = subprocess.Popen(
-                [sys.executable, "-m", "skillsengine.airflow.supervisor", "--port", str(chosen)],
+                # Not from the current folder, where a file of the project may be called as a module is.
+                [sys.executable, "-P", "-m", "skillsengine.airflow.supervisor", "--port", str(chosen)],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,

@@ -12,6 +12,7 @@ import json
 import os
 import secrets
 import shutil
+import sysconfig
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -63,9 +64,10 @@ def environment(settings: Settings, port: int, base: Mapping[str, str] = os.envi
     }
     env = {name: value for name, value in base.items() if name not in own and _without_suffix(name) not in own}
     package = str(Path(skillsengine.__file__).resolve().parent.parent)
-    paths = [path for path in env.get("PYTHONPATH", "").split(os.pathsep) if path]
-    # `up` from a checkout that is not installed: the parts must find the same package.
-    env["PYTHONPATH"] = os.pathsep.join(dict.fromkeys((*paths, package)))
+    if package not in map(sysconfig.get_path, ("purelib", "platlib")):
+        # `up` from a checkout, which may not be installed: the parts must find the same package.
+        paths = [path for path in env.get("PYTHONPATH", "").split(os.pathsep) if path]
+        env["PYTHONPATH"] = os.pathsep.join(dict.fromkeys((*paths, package)))
     loopback = [HOST, "localhost"]
     for name in ("NO_PROXY", "no_proxy"):  # the parts talk to each other, never through a proxy
         env[name] = ",".join(dict.fromkeys((*filter(None, env.get(name, "").split(",")), *loopback)))
@@ -80,6 +82,9 @@ def environment(settings: Settings, port: int, base: Mapping[str, str] = os.envi
         "DO_NOT_TRACK": "1",
         "PYTHONUNBUFFERED": "1",
     }
+    # Training shares these cores with Airflow and the user's own work; threads that spin while they wait for each other
+    # then slow everything several times over.
+    env.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if settings.data_roots:
         env["SKILLSENGINE_DATA_ROOTS"] = os.pathsep.join(map(str, settings.data_roots))
     return env

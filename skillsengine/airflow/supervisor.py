@@ -8,6 +8,7 @@ after a growing pause. SIGTERM ends them in reverse order; whatever ends this pr
 from __future__ import annotations
 
 import argparse
+import importlib.metadata
 import logging
 import os
 import signal
@@ -59,7 +60,7 @@ class Part:
         command = _COMMANDS.get(self.name, (self.name,))
         with self.log.open("ab") as out:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "skillsengine.airflow.part", *command],
+                [sys.executable, "-P", "-m", "skillsengine.airflow.part", *command],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,
@@ -159,17 +160,23 @@ class Supervisor:
         return True
 
 
-def migrate(out: Path) -> int:
-    """Make or upgrade Airflow's own database. Returns the exit code."""
-    with out.open("ab") as file:
-        return subprocess.run(
-            [sys.executable, "-m", "skillsengine.airflow.part", "db", "migrate"],
+def migrate(home: Path) -> int:
+    """Make or upgrade Airflow's own database, unless this version of Airflow has done so. Returns the exit code."""
+    version, done = importlib.metadata.version("apache-airflow-core"), home / "migrated"
+    if (home / "airflow.db").exists() and done.exists() and done.read_text(encoding="utf-8") == version:
+        return 0
+    with (home / "logs" / "migrate.log").open("ab") as file:
+        code = subprocess.run(
+            [sys.executable, "-P", "-m", "skillsengine.airflow.part", "db", "migrate"],
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=subprocess.STDOUT,
             env=os.environ | {"SKILLSENGINE_SUPERVISOR": str(os.getpid())},
             check=False,
         ).returncode
+    if code == 0:
+        done.write_text(version, encoding="utf-8")
+    return code
 
 
 def main() -> int:
@@ -178,11 +185,11 @@ def main() -> int:
     port: int = arguments.parse_args().port
     logging.getLogger("httpx").setLevel(logging.WARNING)  # it would log every look at the API's health
     settings = load_settings()
-    logs = Path(os.environ["AIRFLOW_HOME"]) / "logs"
+    home = Path(os.environ["AIRFLOW_HOME"])
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     state = State.of_this_process(port)
     write_state(settings, state)
-    if (code := migrate(logs / "migrate.log")) != 0:
+    if (code := migrate(home)) != 0:
         log.error("`airflow db migrate` ended with %d", code)
         return 1
     client = AirflowClient(state.url)
@@ -191,7 +198,9 @@ def main() -> int:
         pids = {part.name: part.process.pid for part in parts if part.process}
         write_state(settings, state.with_parts(pids, {part.name: part.restarts for part in parts}))
 
-    supervisor = Supervisor([Part(n, logs / f"{n}.log") for n in PARTS], lambda: client.health() is not None, save)
+    supervisor = Supervisor(
+        [Part(name, home / "logs" / f"{name}.log") for name in PARTS], lambda: client.health() is not None, save
+    )
     for sig in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(sig, supervisor.stop_soon)
     return supervisor.run()

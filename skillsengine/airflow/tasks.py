@@ -14,6 +14,7 @@ from skillsengine.airflow import work
 from skillsengine.airflow.process import die_with_parent
 from skillsengine.airflow.progress import ProgressLog
 from skillsengine.airflow.request import Kind, read_request
+from skillsengine.spec.masking import mask_shapes
 from skillsengine.spec.schema import Experiment, format_duration
 
 log = logging.getLogger(__name__)
@@ -41,7 +42,7 @@ class ExperimentTask(BaseOperator):  # type: ignore[misc]  # airflow ships no ty
         except Exception as error:
             text = str(error) or type(error).__name__
             if not work.permanent(error):
-                context["ti"].xcom_push(key=ERROR_KEY, value=text[:_ERROR_CHARS])
+                remember(text, context)
                 raise
         raise failure(text, context)
 
@@ -150,6 +151,11 @@ def failure(text: str, context: Mapping[str, Any]) -> AirflowFailException:
 
     Raise it outside of an `except` block: Airflow prints what an exception was raised during, and the text says it all.
     """
-    context["ti"].xcom_push(key=ERROR_KEY, value=text[:_ERROR_CHARS])
+    remember(text, context)
     log.error("%s", text)
     return AirflowFailException(text)
+
+
+def remember(text: str, context: Mapping[str, Any]) -> None:
+    """Leave what went wrong for the report. An address with a password, as drivers like to quote, is masked."""
+    context["ti"].xcom_push(key=ERROR_KEY, value=mask_shapes(text)[:_ERROR_CHARS])

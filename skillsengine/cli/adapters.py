@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
+from rich.text import Text
 
 from skillsengine.cli.console import fail, out, settings_for
 from skillsengine.storage.catalog import Catalog
 from skillsengine.storage.store import Store
+
+_SUBJECTS = {"adapter": "adapter", "base": "4-shot base", "lexicon": "lexicon"}
 
 
 def add_to(app: typer.Typer) -> None:
@@ -32,19 +34,12 @@ def versions(model: Annotated[str | None, typer.Argument(help="Only versions of 
         out.print("no versions yet" + (f" of {model}" if model else "") + ": a finished run registers one")
         return
     aliases = {name: catalog.aliases(name) for name in {row.model for row in rows}}
-    table = Table(box=None)
-    for column in ("version", "aliases", "partition", "F1", "4-shot base", "lexicon", "folder"):
-        table.add_column(column, overflow="fold")
     for row in rows:
-        scores = [row.metrics.get(subject, {}).get("f1") for subject in ("adapter", "base", "lexicon")]
-        table.add_row(
-            f"{row.model}@{row.number}",
-            ", ".join(sorted(alias for alias, number in aliases[row.model].items() if number == row.number)),
-            row.partition or "",
-            *("" if score is None else f"{score:.3f}" for score in scores),
-            row.path or "",
-        )
-    out.print(table)
+        scores = {name: row.metrics.get(subject, {}).get("f1") for subject, name in _SUBJECTS.items()}
+        told = ", ".join(f"{name} {score:.3f}" for name, score in scores.items() if score is not None)
+        held = ", ".join(sorted(alias for alias, number in aliases[row.model].items() if number == row.number))
+        out.print(Text.assemble((row.name, "bold"), f"  {row.partition or ''}  F1: {told}  ", (held, "green")))
+        out.print(Text(f"  {row.path}", style="dim"))
 
 
 def extract(

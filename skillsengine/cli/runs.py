@@ -9,7 +9,6 @@ from typing import Annotated
 from uuid import uuid4
 
 import typer
-from rich.table import Table
 from rich.text import Text
 
 from skillsengine.cli.console import line_observer, out, seconds_text, settings_for, summary_line
@@ -112,12 +111,11 @@ def runs(
             "no runs yet" + (f" of {experiment}" if experiment else "") + ": start one with `skillsengine run SPEC`"
         )
         return
-    table = Table(box=None)
-    for column in ("started", "experiment", "kind", "partition", "trigger", "state", "note"):
-        table.add_column(column, overflow="fold")
     for row in rows:
-        started = row.started.astimezone().strftime("%Y-%m-%d %H:%M") if row.started else ""
-        table.add_row(
-            started, row.experiment, row.kind, row.partition or "", row.trigger, row.state, Text(row.note or "")
-        )
-    out.print(table)
+        started = row.started.astimezone().strftime("%Y-%m-%d %H:%M")
+        name = row.experiment if row.kind == "retrain" else f"{row.experiment}.evaluations"
+        color = {"success": "green", "failed": "red"}.get(row.state, "yellow")
+        head = f"{started}  {name}  {row.partition or ''}  {row.trigger}  "
+        out.print(Text.assemble(head, (row.state, color)))
+        if row.note:
+            out.print(Text(f"  {row.note}", style="dim"))

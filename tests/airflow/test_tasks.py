@@ -86,14 +86,14 @@ def test_a_stage_error_fails_for_good(project: Path) -> None:
 
 def test_everything_else_is_tried_again(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(run: Any, observer: Any) -> dict[str, Any]:
-        raise ConnectionError("the network is away")
+        raise ConnectionError("postgresql://ann:geheim@db is away")
 
     monkeypatch.setattr(work, "RETRAIN", {**work.RETRAIN, "format": broken})
     retrain, _ = dags(project)
     given = make_context()
     with pytest.raises(ConnectionError):
         retrain.get_task("format").execute(given)
-    assert given["ti"].xcoms[None, tasks.ERROR_KEY] == "the network is away"
+    assert given["ti"].xcoms[None, tasks.ERROR_KEY] == "postgresql://**********@db is away"
 
 
 def waiting(project: Path, **sections: Any) -> Any:

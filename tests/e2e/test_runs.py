@@ -151,19 +151,13 @@ def test_a_backfill_registers_but_never_promotes(platform: Platform) -> None:
     path.write_text(text.replace("window: 2", "window: 2, wait: 1s"))
     wait_for("its DAG", lambda: platform.client.dag("past"))
     client = platform.client
-    answer = client._json(
-        "POST",
-        "/api/v2/backfills",
-        {
-            "dag_id": "past",
-            "from_date": "2026-01-01T00:00:00Z",
-            "to_date": "2026-03-31T00:00:00Z",
-            "max_active_runs": 3,
-            "dag_run_conf": {},
-        },
-    )
-    assert answer["dag_id"] == "past"
-    runs = wait_for("its runs", lambda: [r for r in client.runs("past") if r["run_type"] == "backfill"])
+    assert client.backfill("past", "2026-01-01", "2026-03-31", max_active_runs=3)
+
+    def backfilled() -> list[dict[str, Any]]:
+        found = [run for run in client.runs("past") if run["run_type"] == "backfill"]
+        return found if len(found) == 3 else []
+
+    runs = wait_for("its runs", backfilled)
     notes = {r["partition_key"]: platform.finish("past", r["dag_run_id"])["note"] for r in runs}
     assert set(notes) == {"2026-01", "2026-02", "2026-03"}
     assert "2026-01 is before start_date 2026-02-01 of `past`" in notes["2026-01"]
