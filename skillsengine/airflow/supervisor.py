@@ -21,16 +21,18 @@ from pathlib import Path
 from types import FrameType
 
 from skillsengine.airflow.client import AirflowClient
-from skillsengine.airflow.embedded_state import State, write_state
+from skillsengine.airflow.embedded_state import State, read_state, write_state
 from skillsengine.settings import load_settings
 
 log = logging.getLogger("skillsengine.supervisor")
 
-PARTS = ("api-server", "scheduler", "dag-processor")
+# The triggerer is for deferrable operators of the user's own DAGs, and without it the UI shows a part as broken.
+PARTS = ("api-server", "scheduler", "dag-processor", "triggerer")
 _COMMANDS = {
     # Task logs lie on this machine's disk, where the API server reads them: no log server is needed, and Airflow's own
     # would listen on all interfaces.
     "scheduler": ("scheduler", "--skip-serve-logs"),
+    "triggerer": ("triggerer", "--skip-serve-logs"),
 }
 _GRACE_SECONDS = 10.0
 """How long a part may take to end before it is killed. Tasks under way end with it and are tried again at the next
@@ -116,10 +118,16 @@ class Part:
 
 
 class Supervisor:
-    """The loop. `healthy` tells whether the API answers."""
+    """The loop. `healthy` tells whether the API answers, `wanted` whether this supervisor is still the one in charge."""
 
-    def __init__(self, parts: list[Part], healthy: Callable[[], bool], save: Callable[[list[Part]], None]) -> None:
-        self.parts, self._healthy, self._save = parts, healthy, save
+    def __init__(
+        self,
+        parts: list[Part],
+        healthy: Callable[[], bool],
+        save: Callable[[list[Part]], None],
+        wanted: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self.parts, self._healthy, self._save, self._wanted = parts, healthy, save, wanted
         self._stopping = False
 
     def stop_soon(self, signum: int, frame: FrameType | None) -> None:
@@ -131,6 +139,9 @@ class Supervisor:
             if not self._first():
                 return 1
             while not self._stopping:
+                if not self._wanted():
+                    log.warning("the home was removed or has another supervisor; this one ends")
+                    return 0
                 before = [part.process for part in self.parts]
                 for part in self.parts:
                     part.mind()
@@ -198,9 +209,12 @@ def main() -> int:
         pids = {part.name: part.process.pid for part in parts if part.process}
         write_state(settings, state.with_parts(pids, {part.name: part.restarts for part in parts}))
 
-    supervisor = Supervisor(
-        [Part(name, home / "logs" / f"{name}.log") for name in PARTS], lambda: client.health() is not None, save
-    )
+    def wanted() -> bool:
+        written = read_state(settings)
+        return written is not None and (written.pid, written.started) == (state.pid, state.started)
+
+    parts = [Part(name, home / "logs" / f"{name}.log") for name in PARTS]
+    supervisor = Supervisor(parts, lambda: client.health() is not None, save, wanted)
     for sig in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(sig, supervisor.stop_soon)
     return supervisor.run()

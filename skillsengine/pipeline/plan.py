@@ -101,9 +101,10 @@ def find_sources(
     settings: Settings,
     *,
     trusted: bool = False,
+    trains: bool = True,
     now: datetime | None = None,
 ) -> Sources:
-    """Decide the run's partition and window and hash their files.
+    """Decide the run's partition and window and hash their files; a run that does not train needs no window.
 
     Raises PlanError if the partition is unfinished, has no data, or has none before it to train on, and
     SourceError for a source that cannot be read at all.
@@ -136,9 +137,9 @@ def find_sources(
     if partition not in there:
         known = f"there is data for {there[0]} to {there[-1]}" if there else "there is data for no month at all"
         raise PlanError(f"no data for {partition} at {source.replace('{partition}', partition)} ({known}).")
-    wanted = partitions.previous(partition, experiment.data.window)
+    wanted = partitions.previous(partition, experiment.data.window) if trains else []
     window = tuple(key for key in wanted if key in there)
-    if not window:
+    if trains and not window:
         raise PlanError(
             f"no data to train on: data.window is {experiment.data.window}, and none of the partitions "
             f"{wanted[0]} to {wanted[-1]} has data at {source}. Take a later partition, or raise data.window."

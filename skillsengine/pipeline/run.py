@@ -100,7 +100,7 @@ def open_run(
     row = catalog.get_run(dag_id, run_id)
     if row is None:
         options = options or RunOptions()
-        sources = find_sources(experiment, partition, settings, trusted=options.trusted)
+        sources = find_sources(experiment, partition, settings, trusted=options.trusted, trains=kind == "retrain")
         if force:
             options = _forced(experiment, sources, settings, options)
         row = catalog.pin_run(

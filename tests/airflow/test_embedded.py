@@ -187,6 +187,13 @@ def test_parts_start_in_order_are_started_again_and_end_in_reverse(
     assert ends == ["worker: ended", "api: ended"]
 
 
+def test_a_supervisor_whose_home_was_removed_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    api = part(tmp_path, "api", "import time\ntime.sleep(60)", monkeypatch)
+    wanted = iter([True, True, False])
+    assert Supervisor([api], lambda: True, lambda parts: None, lambda: next(wanted)).run() == 0
+    assert not api.alive()
+
+
 def test_an_api_server_that_never_answers_is_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -126,6 +127,13 @@ def test_down_ends_everything_and_up_finds_it_again(own: Platform) -> None:
     assert embedded.down(own.settings) is False
     embedded.up(own.settings, state.port)
     assert resumed(own, "stopped", run_id) >= 100
+
+
+def test_a_home_that_is_removed_takes_its_airflow_along(own: Platform) -> None:
+    state = read_state(own.settings)
+    assert state is not None
+    shutil.rmtree(own.settings.home, ignore_errors=True)
+    wait_for("the end of all of them", lambda: not state.members(), 60)
 
 
 def test_a_part_that_dies_is_started_again(own: Platform) -> None:

@@ -148,3 +148,8 @@ def test_a_static_source_has_one_partition(settings: Settings) -> None:
     assert [step.id for step in plan.steps][:3] == ["format[all]", "profile", "finetune"]
     with pytest.raises(PlanError, match="it is not dated"):
         find_sources(static, "2026-01", settings, now=NOW)
+
+
+def test_a_score_needs_no_window(settings: Settings) -> None:
+    sources = find_sources(tiny_experiment(), "2026-01", settings, trains=False, now=NOW)
+    assert (sources.partition, sources.window, set(sources.files)) == ("2026-01", (), {"2026-01"})
