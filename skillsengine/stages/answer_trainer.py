@@ -142,6 +142,7 @@ class AnswerTrainer(Trainer):  # type: ignore[misc]  # transformers ships no typ
         size, total, tokens = self.args.per_device_eval_batch_size, 0.0, 0
         self.model.eval()
         for start in range(0, len(self._validation), size):
+            self._training_log.measuring(start, len(self._validation))
             batch = collate(self._validation[start : start + size], self._pad_id)
             with torch.no_grad():
                 place = self.args.device

@@ -59,6 +59,11 @@ class TrainingLog:
             names = ("loss", "learning_rate", "grad_norm", "epoch")
             self._tell(text, entry["step"], {f"train/{name}": record[name] for name in names} if record else {})
 
+    def measuring(self, done: int, rows: int) -> None:
+        """Tell that the validation rows are being measured: on long texts it takes minutes."""
+        step = len(self._steps)
+        self._report(Progress(f"step {step}/{self._total} · validating {done}/{rows} rows", step / self._total))
+
     @property
     def losses(self) -> list[tuple[int, float]]:
         """(step, loss) of every step."""
