@@ -139,8 +139,9 @@ def test_a_home_that_is_removed_takes_its_airflow_along(own: Platform) -> None:
 def test_a_part_that_dies_is_started_again(own: Platform) -> None:
     before = read_state(own.settings)
     assert before is not None
-    for part in ("dag-processor", "api-server", "scheduler"):
-        os.kill(before.parts[part], signal.SIGKILL)
+    assert set(before.parts) == {"api-server", "scheduler", "dag-processor", "triggerer"}
+    for pid in before.parts.values():
+        os.kill(pid, signal.SIGKILL)
 
     def back() -> bool:
         now = read_state(own.settings)
