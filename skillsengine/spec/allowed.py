@@ -112,6 +112,8 @@ def _text(schema: Schema) -> str:
         return "date such as 2026-01-31"
     if schema.get("format") == "duration":
         return "duration such as 90s, 15m, 6h or 3d"
+    if "examples" in schema:
+        return f"text such as {schema['examples'][0]}"
     if "pattern" in schema:
         return f"text like {schema['pattern']}"
     return "text that is not empty" if schema.get("minLength") else "text"

@@ -48,6 +48,12 @@ def _known_cleaning(steps: tuple[str, ...]) -> tuple[str, ...]:
 
 Duration = Annotated[timedelta, BeforeValidator(parse_duration), PlainSerializer(format_duration, return_type=str)]
 CleaningStep = Literal["html", "entities", "unicode", "whitespace"]
+Period = Literal["day", "week", "month", "quarter"]
+ConnectionId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,200}$", examples=["talent-s3"])]
+HubId = Annotated[
+    str,
+    Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,95}/[A-Za-z0-9][A-Za-z0-9_.-]{0,95}$", examples=["my-org/job-skills"]),
+]
 
 
 class Section(BaseModel):
@@ -63,19 +69,32 @@ class Split(Section):
     """Share of the training rows held out for validation during training (0 to 0.9)."""
     test: float = Field(0.1, ge=0.0, lt=0.9)
     """Share of a static source's rows held out for the test; a dated source tests on the run's own partition instead."""
+    near_copies: float = Field(0.8, gt=0.0, le=1.0)
+    """Texts whose sets of five-word sequences overlap by at least this share (Jaccard) are copies of one ad: a cluster of
+    copies never straddles training, validation and test."""
 
 
 class Data(Section):
     """Where the job ads are and what their columns are called."""
 
     source: str = Field(min_length=1)
-    """A file or folder of JSON lines, relative to the folder that holds `experiments/`; `{partition}` in it makes it dated."""
-    period: Literal["month"] = "month"
-    """Length of a partition of a dated source."""
+    """Where the ads are: a file, a folder or a glob (`ads/*.csv`), relative to the folder that holds `experiments/`;
+    `s3://bucket/key`, `gs://bucket/key`, or a Hub data set `hf://org/name@revision`. JSON lines, JSON, CSV, TSV or Parquet,
+    told by the file's name; the text formats also gzipped. `{partition}` in it makes it dated."""
+    connection: ConnectionId | None = None
+    """Airflow connection with the credentials of an `s3://`, `gs://` or `hf://` source; null takes the environment's own."""
+    period: Period = "month"
+    """Length of a partition of a dated source, in UTC: `day` (2026-03-09), `week` (ISO, 2026-W10), `month` (2026-03) or
+    `quarter` (2026-Q1)."""
+    date_column: str | None = Field(None, min_length=1)
+    """Column with the ad's date: makes a source without `{partition}` dated, cut into partitions by it."""
     text: str = "job_description"
     """Column with the text of the ad."""
     labels: str = "skills"
-    """Column with the list of skills."""
+    """Column with the skills; a row, or a whole partition, may have none: it is then unlabelled."""
+    label_format: Literal["list", "comma", "semicolon", "json"] = "list"
+    """How a row holds its skills: a `list`, or a text that is `comma`- or `semicolon`-separated, or a list written as
+    `json` (`["SQL", "Go"]`; a list as Python prints it counts too)."""
     id: str = "id"
     """Column with the row's identifier; where a row has none, file and line number serve."""
     cleaning: Annotated[tuple[CleaningStep, ...], AfterValidator(_known_cleaning)] = (
@@ -85,6 +104,8 @@ class Data(Section):
         "whitespace",
     )
     """Cleaning steps, applied in this order to the text."""
+    max_rejected: float = Field(0.1, ge=0.0, le=1.0)
+    """Largest share of a partition's rows that may be rejected; more fails `format` (0 to 1)."""
     window: int = Field(6, ge=1, le=600)
     """Number of partitions before the run's own that a dated experiment trains on."""
     split: Split = Split()
@@ -94,7 +115,20 @@ class Data(Section):
 
     @property
     def dated(self) -> bool:
-        return "{partition}" in self.source
+        return "{partition}" in self.source or self.date_column is not None
+
+    @model_validator(mode="after")
+    def _dated_one_way(self) -> Self:
+        if self.date_column is not None and "{partition}" in self.source:
+            raise ValueError(
+                "date_column: the source has `{partition}` in it, so its files are dated by their names already. Leave one "
+                "of the two out"
+            )
+        if self.connection is not None and "://" not in self.source:
+            raise ValueError(
+                "connection: a local source needs none. Leave it out, or name an `s3://`, `gs://` or `hf://` source"
+            )
+        return self
 
 
 class Prompt(Section):
@@ -117,6 +151,9 @@ class Tokens(Section):
     """Longest training text in tokens, or `auto`: chosen by `profile` from the length distribution."""
     length_percentile: float = Field(99.5, ge=50.0, le=100.0)
     """With `auto`: this percentile of the lengths, rounded up to a multiple of 8 (50 to 100)."""
+    overlong: Literal["cut", "split", "drop"] = "cut"
+    """What becomes of a training row that is longer: `cut` shortens its ad and keeps its whole answer, `split` makes
+    several rows of it at sentence borders, each with the skills that stand in it, `drop` leaves it out. All are counted."""
 
 
 class Base(Section):
@@ -220,6 +257,10 @@ class Register(Section):
 
     model: str | None = Field(None, pattern=NAME_PATTERN)
     """Name under which versions are counted; null is the experiment's name. Several specs may compete under one."""
+    hub: HubId | None = None
+    """Hub repository `org/name` that each new version is pushed to, adapter and card; null pushes nothing."""
+    private: bool = True
+    """Whether a Hub repository that has to be made is private."""
 
 
 class Tracking(Section):
@@ -231,6 +272,19 @@ class Tracking(Section):
     """W&B project."""
     entity: str | None = None
     """W&B team or user; null is the key's default."""
+
+
+class Notify(Section):
+    """Who is told, over a connection of Airflow's: an SMTP connection sends a mail, an HTTP one posts JSON."""
+
+    connection: ConnectionId | None = None
+    """Airflow connection (type `smtp` or `http`) that messages go over; null sends none."""
+    to: tuple[str, ...] = ()
+    """Mail addresses, for an SMTP connection."""
+    on: tuple[Literal["failure", "deadline", "verdict"], ...] = ("failure", "deadline", "verdict")
+    """What is told: a run that failed, a run that is not done by its `deadline`, the gate's verdict."""
+    deadline: Duration | None = None
+    """A run should be done so long after it was due (90s, 15m, 6h, 3d); null sets none."""
 
 
 class StageResources(Section):
@@ -255,6 +309,8 @@ class Resources(Section):
     """Queue of the stages' tasks."""
     pool: str = "default_pool"
     """Pool of the stages' tasks."""
+    priority: int = Field(1, ge=1, le=1_000_000)
+    """Airflow's priority weight: where slots are few, tasks with a higher one go first."""
     retries: int = Field(2, ge=0, le=100)
     """Retries of a task; the wait doubles from `retry_delay` up to an hour."""
     retry_delay: Duration = timedelta(seconds=30)
@@ -297,6 +353,7 @@ class Experiment(Section):
     gate: Gate = Gate()
     register: Register = Register()
     tracking: Tracking = Tracking()
+    notify: Notify = Notify()
     resources: Resources = Resources()
 
     @property
@@ -318,7 +375,8 @@ class Experiment(Section):
             )
         if schedule == "partition" and not self.data.dated:
             raise ValueError(
-                "schedule: `partition` needs a dated source: put `{partition}` into data.source, or use a cron or `none`"
+                "schedule: `partition` needs a dated source: put `{partition}` into data.source or set data.date_column, or "
+                "use a cron or `none`"
             )
         if schedule != "none" and self.start_date is None:
             raise ValueError(

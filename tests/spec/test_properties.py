@@ -31,6 +31,8 @@ SPECIAL: dict[str, st.SearchStrategy[Any]] = {
     "schedule": st.sampled_from([None, "none", "0 3 * * 1"]),
     "start_date": st.dates().map(str),
     "model": st.from_regex(NAME_PATTERN, fullmatch=True),
+    "connection": st.none(),  # wants a source or an address that it is for
+    "hub": st.sampled_from([None, "org/name", "My-Org/job.skills_7b"]),
 }
 
 
