@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 FOLDER = Path(__file__).parents[2] / "data" / "demo"
-MONTHS = [f"2026-{month:02}" for month in range(1, 7)]
+MONTHS = [f"2025-{month:02}" for month in range(1, 13)] + [f"2026-{month:02}" for month in range(1, 7)]
 Ad = dict[str, Any]
 
 
@@ -41,7 +41,7 @@ def _skills(months: list[str]) -> set[str]:
     return {skill.casefold() for month in months for ad in CORPUS[month] for skill in ad["skills"]}
 
 
-def test_there_are_six_files_of_24_ads_and_no_other_json_lines() -> None:
+def test_there_are_18_files_of_24_ads_and_no_other_json_lines() -> None:
     assert sorted(path.name for path in FOLDER.glob("**/*.jsonl")) == [f"{month}.jsonl" for month in MONTHS]
     assert {month: len(ads) for month, ads in CORPUS.items()} == dict.fromkeys(MONTHS, 24)
 
@@ -125,7 +125,55 @@ def test_every_ad_has_an_occupation_and_there_are_many() -> None:
         table = {row["id"]: row["occupation"] for row in csv.DictReader(file, delimiter="\t")}
     assert list(table) == [ad["id"] for ad in ADS]
     assert len(set(table.values())) >= 25
-    assert max(Counter(table.values()).values()) <= 8
+    assert max(Counter(table.values()).values()) <= 14
+
+
+DRIFT = {
+    "fading": (
+        "gas boiler servicing",
+        "Jenkins",
+        "jQuery",
+        "paper filing",
+        "VMware",
+        "cold calling",
+        "diesel engine overhaul",
+    ),
+    "rising": (
+        "heat pump commissioning",
+        "prompt engineering",
+        "machine translation post-editing",
+        "EV charger installation",
+        "Terraform",
+        "high-voltage vehicle isolation",
+        "carbon accounting",
+    ),
+    "seasonal": ("stocktaking", "tax return preparation", "open-water lifeguarding", "Christmas grotto staffing"),
+}
+QUARTERS = [MONTHS[first : first + 3] for first in range(0, 18, 3)]
+
+
+def _mentions(terms: tuple[str, ...], months: list[str]) -> int:
+    """Ads that ask for one of the terms, a term at a time."""
+    return sum(skill in terms for month in months for ad in CORPUS[month] for skill in ad["skills"])
+
+
+def test_skills_come_and_go() -> None:
+    counts = {kind: [_mentions(terms, quarter) for quarter in QUARTERS[:4]] for kind, terms in DRIFT.items()}
+    assert counts["fading"] == sorted(counts["fading"], reverse=True)
+    assert counts["rising"] == sorted(counts["rising"])
+    assert counts["fading"][0] >= 5 * counts["fading"][3]
+    assert counts["rising"][3] >= 5 * max(counts["rising"][0], 1)
+    summer, winter = ["2025-06", "2025-07", "2025-08"], ["2025-11", "2025-12"]
+    assert _mentions(("open-water lifeguarding",), summer) > _mentions(("open-water lifeguarding",), winter) == 0
+    assert _mentions(("Christmas grotto staffing",), winter) > _mentions(("Christmas grotto staffing",), summer) == 0
+
+
+def test_the_data_card_counts_the_drift() -> None:
+    card = (FOLDER / "README.md").read_text(encoding="utf-8")
+    for terms in DRIFT.values():
+        for term in terms:
+            counts = " | ".join(str(_mentions((term,), quarter)) for quarter in QUARTERS)
+            assert f"| {term} | {counts} |" in card
 
 
 def test_the_data_card_tells_the_truth() -> None:
