@@ -14,11 +14,12 @@ from rich.text import Text
 from skillsengine.modeling.errors import ModelError
 from skillsengine.pipeline.plan import PlanError
 from skillsengine.settings import Settings, SettingsError, load_settings
+from skillsengine.sources.errors import SourceError
 from skillsengine.spec.errors import SpecError
 from skillsengine.stages.contract import Progress, StageError
 from skillsengine.storage.catalog import CatalogError, CatalogUnavailable, LeaseHeld, LeaseLost
-from skillsengine.storage.partitions import SourceError
 from skillsengine.storage.store import StoreError
+from skillsengine.tracking.hub import PushError
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -31,6 +32,7 @@ USER_ERRORS: tuple[type[Exception], ...] = (
     StageError,
     ModelError,
     StoreError,
+    PushError,
     CatalogError,
     CatalogUnavailable,
     LeaseHeld,

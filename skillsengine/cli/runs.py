@@ -14,6 +14,7 @@ from rich.text import Text
 from skillsengine.cli.console import line_observer, out, seconds_text, settings_for, summary_line
 from skillsengine.cli.specs import Partition, Sets, load
 from skillsengine.pipeline.plan import RunOptions, steps_of_stage
+from skillsengine.pipeline.push import run_push
 from skillsengine.pipeline.run import Run, finish_run, open_run, run_gate, run_promote, run_stage
 from skillsengine.spec.schema import STAGES
 from skillsengine.stages.contract import Limit
@@ -89,6 +90,9 @@ def _stages(opened: Run, until: str | None) -> None:
         out.print(f"[bold]gate[/] {verdict['verdict']}: {verdict['reason']}", markup=True)
         moved = run_promote(opened)
         out.print(f"[bold]promote[/] {'champion is now ' + moved['version'] if moved['moved'] else moved['reason']}")
+        if opened.experiment.register.hub is not None:
+            pushed = run_push(opened)
+            out.print(f"[bold]push[/] {pushed['url']}{'' if pushed['pushed'] else ' stands there already'}")
 
 
 def stage_of(step_id: str) -> str:

@@ -20,6 +20,13 @@ _FORMS = (
 )
 
 
+def is_hub_id(model: str, project: Path) -> bool:
+    """Whether `model` means a repository of the Hub: neither the built-in base nor a folder."""
+    if model == BUILTIN_BASE or model.startswith((".", "/")) or (project / model).is_dir():
+        return False
+    return _HUB_ID.fullmatch(model) is not None
+
+
 @dataclass(frozen=True)
 class Location:
     """A folder with config, safetensors weights and tokenizer."""

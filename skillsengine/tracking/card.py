@@ -48,6 +48,8 @@ class CardFacts:
     """Subject (adapter, base, lexicon) -> summary of its `evaluate`; a subject that was not scored is missing."""
     lineage: Mapping[str, Any]
     """What it was made of: names and digests."""
+    tested_digest: str | None = None
+    """Digest of the `format` artifact that the adapter was scored on."""
 
     @property
     def version(self) -> str:
@@ -99,7 +101,30 @@ def _front_matter(facts: CardFacts) -> str:
         fields |= {"base_model": facts.hub_id, "base_model_relation": "adapter"}
     if facts.license:
         fields["license"] = facts.license
+    if results := _model_index(facts):
+        fields["model-index"] = results
     return f"---\n{yaml.safe_dump(fields, sort_keys=True, allow_unicode=True)}---"
+
+
+def _model_index(facts: CardFacts) -> list[dict[str, Any]]:
+    """The adapter's scores as the Hub's metadata takes them (`model-index`); nothing where it has none.
+
+    The data set's revision is the digest of the `format` artifact that was scored.
+    """
+    summary = facts.metrics.get("adapter", {})
+    names = {"precision": "Precision", "recall": "Recall", "f1": "F1 (micro, sets of skills per ad)"}
+    metrics = [
+        {"type": key, "name": name, "value": round(float(summary[key]), 4), "verified": False}
+        for key, name in names.items()
+        if summary.get(key) is not None
+    ]
+    if not metrics:
+        return []
+    dataset = {"name": public_name(facts.source), "type": "job-ads", "split": str(summary.get("partition", "test"))}
+    if facts.tested_digest:
+        dataset["revision"] = facts.tested_digest
+    task = {"type": "text-generation", "name": "Skill extraction"}
+    return [{"name": facts.model, "results": [{"task": task, "dataset": dataset, "metrics": metrics}]}]
 
 
 def _what(facts: CardFacts) -> str:
@@ -126,6 +151,12 @@ With PEFT, in the folder of this card:
 
 ```python
 {_snippet(facts)}
+```
+
+The prompt is the text below with the cleaned ad in the place of `{{text}}`; the answer follows it.
+
+```text
+{facts.template}
 ```
 
 {_about_base(facts)}"""
@@ -172,8 +203,8 @@ def _about_base(facts: CardFacts) -> str:
     if _is_builtin(facts):
         return (
             f"The base is the platform's built-in `{BUILTIN_BASE}`: {BUILTIN_HUB_ID}, dequantized from a Q4_1 file. Its "
-            f"folder is `store/bases/{BUILTIN_BASE}` in the installation's home; the Hub's own weights differ slightly, and "
-            f"so may the answers. {cleaned}"
+            f"folder is `store/bases/{BUILTIN_BASE}` in the installation's home. `adapter_config.json` names the Hub's own "
+            f"weights, which anybody can load; they differ slightly from these, and so may the answers. {cleaned}"
         )
     if facts.hub_id is None:
         return f"The base is a local folder of that name; its weights are told by their sha256 below. {cleaned}"
@@ -192,7 +223,7 @@ def _scores(facts: CardFacts) -> str:
     ]
     for subject in _SUBJECTS:
         if summary := facts.metrics.get(subject):
-            shares = [_share(summary, key) for key in ("precision", "recall", "f1", "verbatim_rate", "parse_rate")]
+            shares = [_scored(summary, key) for key in ("precision", "recall", "f1", "verbatim_rate", "parse_rate")]
             counts = [str(summary.get(key, _NONE)) for key in ("rows", "gold_skills", "excluded_trained_on")]
             lines.append("| " + " | ".join([names[subject], *shares, *counts]) + " |")
     tested = next((str(m["partition"]) for m in facts.metrics.values() if m.get("partition")), None)
@@ -206,9 +237,12 @@ scored because the adapter was trained on them.
 """ + "\n".join(lines)
 
 
-def _share(summary: Mapping[str, Any], key: str) -> str:
-    value = summary.get(key)
-    return _NONE if value is None else f"{value:.3f}"
+def _scored(summary: Mapping[str, Any], key: str) -> str:
+    """A share, with its interval where the evaluation has one: `.712 [.640, .779]`."""
+    value, interval = summary.get(key), summary.get(f"{key}_interval")
+    if value is None:
+        return _NONE
+    return f"{value:.3f}" + (f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else "")
 
 
 def _data(facts: CardFacts) -> str:

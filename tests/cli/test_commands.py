@@ -2,34 +2,19 @@
 
 from __future__ import annotations
 
-import io
 import json
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import yaml
 
-from skillsengine.cli import main
 from skillsengine.spec.load import resolved
+from tests.cli.conftest import Command
 from tests.pipeline.project import make_project, tiny_experiment
 
 HEAVY = ("torch", "transformers", "datasets", "pandas", "wandb", "peft")
-
-
-@dataclass(frozen=True)
-class Said:
-    """What a command said and how it ended."""
-
-    code: int
-    out: str
-    err: str
-
-
-Command = Callable[..., Said]
 
 
 @pytest.fixture(scope="module")
@@ -40,28 +25,6 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     spec = resolved(tiny_experiment())
     (folder / "experiments" / "tiny.yaml").write_text(yaml.safe_dump(spec))
     return folder
-
-
-@pytest.fixture
-def command(project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """Run `skillsengine WORDS...` in the project."""
-    monkeypatch.chdir(project)
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def run(*words: str, stdin: str = "") -> Said:
-        monkeypatch.setattr(sys, "argv", ["skillsengine", *words])
-        monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
-        capsys.readouterr()
-        try:
-            main()
-            code = 0
-        except SystemExit as ended:
-            code = ended.code if isinstance(ended.code, int) else 1
-        said = capsys.readouterr()
-        assert "Traceback" not in said.err
-        return Said(code, said.out, said.err)
-
-    return run
 
 
 def test_validate_says_ok(command: Command) -> None:

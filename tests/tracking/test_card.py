@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import yaml
+from huggingface_hub import ModelCard
 
 from skillsengine.spec.schema import Lora, Train
 from skillsengine.tracking.card import CardFacts, model_card, public_name
@@ -135,3 +136,27 @@ def test_of_an_absolute_path_only_the_last_part_is_public() -> None:
     assert public_name("/home/someone/ads") == "ads"
     assert public_name("data/ads") == "data/ads"
     assert "/home" not in model_card(replace(FACTS, source="/home/someone/ads"))
+
+
+def test_the_hub_reads_the_scores_from_the_metadata() -> None:
+    card = ModelCard(model_card(replace(FACTS, tested_digest="cd" * 32)))
+    (precision, recall, f1) = card.data.eval_results
+    assert (f1.metric_type, f1.metric_value, f1.dataset_split) == ("f1", 0.55, "2026-06")
+    assert (precision.metric_value, recall.metric_value) == (0.6123, 0.5)
+    assert f1.dataset_revision == "cd" * 32
+    assert f1.dataset_name == "data/{partition}.jsonl"
+    assert card.data.base_model == "HuggingFaceTB/SmolLM2-135M-Instruct"
+
+
+def test_an_unlabelled_month_gives_no_scores_to_the_metadata() -> None:
+    card = model_card(replace(FACTS, metrics={"adapter": {"partition": "2026-06", "rows": 24, "parse_rate": 1.0}}))
+    assert "model-index" not in front_matter(card)
+
+
+def test_intervals_stand_beside_the_scores_they_belong_to() -> None:
+    scores = FACTS.metrics["adapter"] | {"f1_interval": [0.48, 0.61]}
+    assert "| 0.612 | 0.500 | 0.550 [0.480, 0.610] |" in model_card(replace(FACTS, metrics={"adapter": scores}))
+
+
+def test_the_prompt_is_told_as_it_is() -> None:
+    assert "```text\n### Job Description: {text}\n### Skills:\n```" in model_card(FACTS)

@@ -1,0 +1,178 @@
+"""Commands about registered versions: list them, show one, trace one back to the files it was made of."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
+
+from skillsengine.cli.console import fail, out, settings_for, summary_line
+from skillsengine.pipeline.lineage import Lineage, Node, trace
+from skillsengine.settings import Settings
+from skillsengine.storage.catalog import Catalog, VersionRow
+from skillsengine.storage.store import Store
+
+SUBJECTS = {"adapter": "adapter", "base": "4-shot base", "lexicon": "lexicon"}
+
+Reference = Annotated[str, typer.Argument(metavar="MODEL@REF", help="REF is a number or an alias: champion, latest.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    for command in (versions, show, lineage):
+        app.command()(command)
+
+
+def find_version(reference: str, settings: Settings) -> tuple[VersionRow, Catalog]:
+    """The ready version that `MODEL@REF` names (without `@REF`: its champion). Raises CatalogError that lists what there is."""
+    catalog = Catalog.open(settings.catalog_url)
+    model, _, ref = reference.partition("@")
+    return catalog.resolve(model, ref or "champion"), catalog
+
+
+def versions(model: Annotated[str | None, typer.Argument(help="Only versions of this model.")] = None) -> None:
+    """List registered adapters with their scores, aliases and folders.
+
+    Example: `skillsengine versions job-skills-demo`
+    """
+    catalog = Catalog.open(settings_for().catalog_url)
+    rows = [row for row in catalog.versions(model) if row.state == "ready"]
+    if not rows:
+        out.print("no versions yet" + (f" of {model}" if model else "") + ": a finished run registers one")
+        return
+    aliases = {name: catalog.aliases(name) for name in {row.model for row in rows}}
+    for row in rows:
+        scores = {name: row.metrics.get(subject, {}).get("f1") for subject, name in SUBJECTS.items()}
+        told = ", ".join(f"{name} {score:.3f}" for name, score in scores.items() if score is not None) or "no labels"
+        held = ", ".join(sorted(alias for alias, number in aliases[row.model].items() if number == row.number))
+        out.print(Text.assemble((row.name, "bold"), f"  {row.partition or ''}  F1: {told}  ", (held, "green")))
+        out.print(Text(f"  {row.path}", style="dim"))
+
+
+def show(reference: Reference, as_json: AsJson = False) -> None:
+    """Show one version: scores beside its baselines, base, training data, aliases, where it is and how to load it.
+
+    Example: `skillsengine show job-skills-demo@champion`
+    """
+    settings = settings_for()
+    row, catalog = find_version(reference, settings)
+    facts = _facts(row, catalog)
+    if as_json:
+        _print_json(facts)
+        return
+    held = ", ".join(facts["aliases"])
+    out.print(Text.assemble((row.name, "bold"), "  ", (held, "green")))
+    if row.spec.get("description"):
+        out.print(Text(str(row.spec["description"]).strip().splitlines()[0], style="italic"))
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="dim")
+    table.add_column(overflow="fold")
+    for name in ("experiment", "registered", "base", "adapter", "trained on", "note", "hub", "folder"):
+        if facts[name]:
+            table.add_row(name, Text(str(facts[name])))
+    out.print(table)
+    if row.metrics:
+        out.print(_scores(row))
+    for move in facts["moves"]:
+        out.print(
+            Text(f"{move['when']}  {move['alias']}: {move['from']} -> {move['to']}  {move['reason']}", style="dim")
+        )
+    out.print(f"\nskills of an ad:      skillsengine extract {row.name} ad.txt")
+    out.print(f"where it came from:   skillsengine lineage {row.name}")
+    out.print("with PEFT alone:      see README.md in its folder")
+
+
+def _facts(row: VersionRow, catalog: Catalog) -> dict[str, Any]:
+    spec, run = row.spec, None if row.run_id is None else catalog.run_by_id(row.run_id)
+    hub = run.data.get("hub") if run else None
+    lora, base = spec["lora"], spec["base"]
+    revision = f" at {base['revision']}" if base.get("revision") else ""
+    moves = [move for move in catalog.alias_moves(row.model) if row.number in (move.number, move.old_number)]
+    return {
+        "version": row.name,
+        "aliases": sorted(alias for alias, number in catalog.aliases(row.model).items() if number == row.number),
+        "experiment": row.experiment + (f", partition {row.partition}" if row.partition else ""),
+        "registered": f"{row.published:%Y-%m-%d %H:%M} UTC" if row.published else None,
+        "base": f"{base['model']}{revision}, quantization {base['quantization']}",
+        "adapter": f"LoRA r {lora['r']}, alpha {lora['alpha']}, on {', '.join(lora['target_modules'])}",
+        "trained on": f"{spec['data']['source']}: {', '.join(sorted(row.lineage.get('format', {})))}",
+        "note": run.note if run else None,
+        "hub": hub["url"] if hub else None,
+        "folder": row.path,
+        "metrics": row.metrics,
+        "moves": [
+            {
+                "when": f"{move.moved:%Y-%m-%d %H:%M}",
+                "alias": move.alias,
+                "from": move.old_number,
+                "to": move.number,
+                "reason": move.reason,
+            }
+            for move in moves
+        ],
+    }
+
+
+def _scores(row: VersionRow) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for column in ("scored", "precision", "recall", "F1", "parsed", "verbatim", "ads", "gold skills"):
+        table.add_column(column, justify="left" if column == "scored" else "right")
+    for subject, name in SUBJECTS.items():
+        if found := row.metrics.get(subject):
+            shares = [found.get(key) for key in ("precision", "recall", "f1", "parse_rate", "verbatim_rate")]
+            table.add_row(
+                f"{name} on {found.get('partition')}",
+                *("–" if value is None else f"{value:.3f}" for value in shares),
+                *(str(found.get(key, "–")) for key in ("rows", "gold_skills")),
+            )
+    return table
+
+
+def lineage(reference: Reference, as_json: AsJson = False) -> None:
+    """Trace a version back: its artifacts with their digests, the files that they read, the run and the spec's commit.
+
+    Example: `skillsengine lineage job-skills-demo@latest`
+    """
+    settings = settings_for()
+    row, catalog = find_version(reference, settings)
+    traced = trace(row, Store(settings.store_root), catalog)
+    if as_json:
+        _print_json(traced.as_json())
+        return
+    out.print(_tree(traced))
+
+
+def _tree(traced: Lineage) -> Tree:
+    row = traced.version
+    run = f"run {traced.run_id} ({traced.trigger})" if traced.run_id else "its run is not in the catalog"
+    commit = f"spec at commit {traced.spec_commit[:12]}" if traced.spec_commit else "spec not in git"
+    tree = Tree(Text.assemble((row.name, "bold"), f"  experiment {row.experiment}, {run}, {commit}"))
+    _grow(tree, traced.root)
+    return tree
+
+
+def _grow(tree: Tree, node: Node) -> None:
+    told = summary_line(node.stage, node.summary) if node.present else ""
+    state = "" if node.present else "  is no longer in the store"
+    branch = tree.add(Text.assemble((node.name, "bold"), f"  {node.digest[:12]}  ", (told, "dim"), (state, "red")))
+    for file in node.files:
+        split = f" ({file.split})" if file.split else ""
+        branch.add(Text.assemble(file.where or file.name, split, (f"  sha256 {file.sha256[:12]}", "dim")))
+    for inner in node.inputs:
+        _grow(branch, inner)
+
+
+def _print_json(data: Any) -> None:
+    sys.stdout.write(json.dumps(data, indent=1, ensure_ascii=False) + "\n")
+
+
+def require_path(row: VersionRow) -> str:
+    """The folder of a version, or the error for one that is not published yet."""
+    if row.path is None:
+        raise fail(f"{row.name} is not published yet: its run is still registering it, or died doing so.")
+    return row.path

@@ -1,0 +1,91 @@
+"""`versions`, `show` and `lineage` on a version that a real run has registered."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from skillsengine.pipeline.run import Run, finish_run, open_run, run_gate, run_promote, run_stage
+from skillsengine.spec.schema import STAGES
+from skillsengine.storage.files import sha256_of
+from tests.cli.conftest import Command
+from tests.pipeline.project import make_project, tiny_experiment
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A finished run of the tiny experiment."""
+    settings = make_project(tmp_path_factory.mktemp("registry") / "project")
+    run = open_run(tiny_experiment(description="Finds skills.\nMore."), dag_id="tiny", run_id="r1", settings=settings)
+    for stage in STAGES:
+        run_stage(run, stage)
+    run_gate(run)
+    run_promote(run)
+    finish_run(run, "success")
+    return run
+
+
+@pytest.fixture
+def project(done: Run) -> Path:
+    return done.settings.project
+
+
+def test_show_tells_what_a_version_is(command: Command, done: Run) -> None:
+    said = command("show", "tiny@1")
+    assert said.code == 0, said.err
+    lines = said.out.splitlines()
+    assert lines[0].startswith("tiny@1  ")
+    assert "latest" in lines[0]
+    assert lines[1] == "Finds skills."
+    assert "trained on  data/ads/{partition}.jsonl: 2026-01, 2026-02" in said.out
+    assert "base        base, quantization none" in said.out
+    assert "adapter on 2026-03" in said.out
+    assert "4-shot base on 2026-03" in said.out
+    assert "skillsengine lineage tiny@1" in said.out
+
+
+def test_show_as_json(command: Command) -> None:
+    facts = json.loads(command("show", "tiny@latest", "--json").out)
+    assert facts["version"] == "tiny@1"
+    assert "latest" in facts["aliases"]
+    assert facts["metrics"]["adapter"]["partition"] == "2026-03"
+
+
+def test_lineage_leads_back_to_the_bytes_of_the_ads(command: Command, done: Run) -> None:
+    traced = json.loads(command("lineage", "tiny@1", "--json").out)
+    assert (traced["version"], traced["run"], traced["trigger"]) == ("tiny@1", "r1", "cli")
+    (finetune,) = traced["made_of"]["inputs"]
+    formats = {node["artifact"]: node for node in finetune["inputs"] if node["artifact"].startswith("format")}
+    assert set(formats) == {"format[2026-01]", "format[2026-02]"}
+    for key in ("2026-01", "2026-02"):
+        path = done.settings.project / "data" / "ads" / f"{key}.jsonl"
+        (file,) = formats[f"format[{key}]"]["files"]
+        assert (file["where"], file["sha256"]) == (str(path), sha256_of(path)[0])
+
+
+def test_lineage_for_people(command: Command, project: Path) -> None:
+    said = command("lineage", "tiny").out if "champion" in command("versions").out else command("lineage", "tiny@1").out
+    assert said.startswith("tiny@1  experiment tiny, run r1 (cli), spec not in git")
+    assert "format[2026-01]" in said
+    assert str(project / "data" / "ads" / "2026-01.jsonl") in said
+
+
+def test_an_artifact_that_the_store_has_lost_is_said(command: Command, done: Run) -> None:
+    profile = done.store.get("profile", done.plan.of("profile")[0].digest)
+    assert profile is not None
+    aside = profile.path.with_name("aside")
+    profile.path.rename(aside)
+    try:
+        assert "is no longer in the store" in command("lineage", "tiny@1").out
+    finally:
+        aside.rename(profile.path)
+
+
+@pytest.mark.parametrize("name", ["show", "lineage"])
+def test_a_version_that_does_not_exist(command: Command, name: str) -> None:
+    said = command(name, "tiny@9")
+    assert said.code == 1
+    assert "error: tiny@9 does not exist: tiny has the versions 1" in said.err
+    assert "Traceback" not in said.err
