@@ -2,9 +2,10 @@
 SHELL := /bin/bash
 PY := .venv/bin/python
 PYTEST_ARGS ?=
+LOCK_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo up down status test nightly lint types contracts
+.PHONY: help env demo up down status test nightly lint lock
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/' | expand -t 18
@@ -32,5 +33,10 @@ test: env ## all but the nightly tests
 nightly: env ## the slow suites
 	@OMP_NUM_THREADS=2 $(PY) -m pytest -m nightly $(PYTEST_ARGS)
 
-lint: env ## style, types and the import contract
-	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/lint-imports
+lint: env ## style, types, the import contract and the Dockerfile
+	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/lint-imports \
+		&& .venv/bin/hadolint Dockerfile
+
+# Not after `env`: an edited pyproject.toml and its old lock do not agree.
+lock: ## write locks/ anew from pyproject.toml, for all Pythons
+	@$(PY) tools/lock.py $(LOCK_ARGS)

@@ -6,14 +6,15 @@
 | `SKILLSENGINE_HOME` | where everything that is produced lives | `<project>/.skillsengine` |
 | `SKILLSENGINE_CATALOG` | SQLAlchemy address of the catalog | SQLite in the home |
 | `SKILLSENGINE_DATA_ROOTS` | further folders a spec may read from, joined by the path separator | none |
-| `SKILLSENGINE_AIRFLOW_URL` | address of Airflow's API, for links and run notes | none |
-"""
+| `SKILLSENGINE_AIRFLOW_URL` | address of Airflow's API, for links and run notes; `http://user:password@host` where it asks for a login | none |
+"""  # noqa: E501
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 
 class SettingsError(Exception):
@@ -29,6 +30,7 @@ class Settings:
     catalog_url: str
     data_roots: tuple[Path, ...]
     airflow_url: str | None = None
+    """May hold a login: show `without_login` of it."""
 
     @property
     def experiments(self) -> Path:
@@ -74,3 +76,9 @@ def load_settings(project: Path | None = None) -> Settings:
     roots = tuple(Path(p).resolve() for p in os.environ.get("SKILLSENGINE_DATA_ROOTS", "").split(os.pathsep) if p)
     catalog = os.environ.get("SKILLSENGINE_CATALOG") or f"sqlite:///{home / 'catalog.db'}"
     return Settings(project, home, catalog, roots, os.environ.get("SKILLSENGINE_AIRFLOW_URL") or None)
+
+
+def without_login(url: str) -> str:
+    """An address without the user name and password that it may hold, and without a slash at its end."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl().rstrip("/")

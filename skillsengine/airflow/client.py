@@ -9,6 +9,8 @@ from uuid import uuid4
 
 import httpx
 
+from skillsengine.settings import without_login
+
 _RETRIED = frozenset({500, 502, 503, 504})
 _WAITS = (0.2, 0.5, 1.0, 2.0, 4.0)
 NOTE_CHARS = 1000
@@ -23,14 +25,17 @@ class AirflowClient:
     """Talks to one Airflow. Every method may raise AirflowError.
 
     On SQLite the API answers 500 or 503 now and then: such calls are repeated, and a trigger is safe to repeat
-    because its run id is decided here. The token is SimpleAuthManager's (`GET /auth/token` where all are admins, as
-    in the embedded set-up), unless one is given.
+    because its run id is decided here. The token is the one that is given, or one for the login that `url` holds
+    (`http://user:password@host`, as Airflow's own auth managers give out), or one without a login, which
+    SimpleAuthManager gives where all are admins, as in the embedded set-up.
     """
 
     def __init__(self, url: str, *, token: str | None = None, transport: httpx.BaseTransport | None = None) -> None:
-        self.url = url.rstrip("/")
+        self.url = without_login(url)
         self._token = token
-        here = httpx.URL(self.url).host in ("127.0.0.1", "localhost", "::1")
+        given = httpx.URL(url)
+        self._user = {"username": given.username, "password": given.password} if given.username else None
+        here = given.host in ("127.0.0.1", "localhost", "::1")
         # No proxy stands between a machine and itself, whatever the environment says.
         self._http = httpx.Client(base_url=self.url, timeout=30.0, transport=transport, trust_env=not here)
 
@@ -167,14 +172,25 @@ class AirflowClient:
 
     def _login(self) -> dict[str, str]:
         if self._token is None:
-            answer = self._http.get("/auth/token")
+            if self._user:  # noqa: SIM108
+                answer = self._http.post("/auth/token", json=self._user)
+            else:
+                answer = self._http.get("/auth/token")
             if answer.status_code not in (200, 201):
-                raise AirflowError(
-                    f"Airflow at {self.url} gives no token without a password ({answer.status_code}): only the "
-                    "embedded set-up does, where everybody is an admin."
-                )
+                raise AirflowError(f"Airflow at {self.url} {self._no_token(answer.status_code)}")
             self._token = str(answer.json()["access_token"])
         return {"Authorization": f"Bearer {self._token}"}
+
+    def _no_token(self, status: int) -> str:
+        if self._user:
+            return (
+                f"gives no token for the user `{self._user['username']}` ({status}). Mend the login in "
+                "SKILLSENGINE_AIRFLOW_URL."
+            )
+        return (
+            f"gives no token without a password ({status}): only the embedded set-up does, where everybody is an admin. "
+            "Put a login into SKILLSENGINE_AIRFLOW_URL (http://user:password@host)."
+        )
 
 
 def _detail(answer: httpx.Response) -> str:

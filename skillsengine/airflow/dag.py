@@ -6,12 +6,14 @@ Called by every compiled DAG file, in the processes that parse it thousands of t
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from airflow.sdk import DAG, CronPartitionTimetable, CronTriggerTimetable
+from airflow.sdk import DAG, CronTriggerTimetable
 
 from skillsengine.airflow.describe import retrain_doc, scores_doc
+from skillsengine.airflow.notify import deadline
+from skillsengine.airflow.periods import first_run, timetable
 from skillsengine.airflow.report import ReportTask
 from skillsengine.airflow.request import Kind, evaluation_params, retrain_params
 from skillsengine.airflow.tasks import ExperimentTask, RegisterTask, WaitForData, model_alias
@@ -22,6 +24,8 @@ _ACTIVE_RUNS = 4
 """More than one, or a run that waits for its data for days would hold up whoever triggers another one by hand. What
 must not run twice at once is each single task: `max_active_tis_per_dag`."""
 _MAX_RETRY_DELAY = timedelta(hours=1)
+_STEPS = 16
+"""More than a DAG has tasks: `resources.priority` weighs more than how far a run is."""
 _LOOK_SECONDS = 60.0
 _LIGHT_TIMEOUT = timedelta(minutes=30)
 """For tasks that only look or write a line."""
@@ -52,7 +56,7 @@ def _retrain(experiment: Experiment, doc: str, shared: dict[str, Any]) -> DAG:
         schedule=experiment.effective_schedule,
         max_active_runs=_ACTIVE_RUNS,
     ) as dag:
-        before = _wait(experiment, "retrain", shared)
+        before, pushed = _wait(experiment, "retrain", shared), None
         for name in RETRAIN:
             kind = RegisterTask if name == "register" else ExperimentTask
             outlets = [model_alias(experiment.model_name)] if name == "register" else None
@@ -66,8 +70,14 @@ def _retrain(experiment: Experiment, doc: str, shared: dict[str, Any]) -> DAG:
             )
             if before is not None:
                 before >> task
+            if name == "register" and experiment.register.hub is not None:
+                # Beside the gate, not before it: a Hub that is away must not keep a champion from its place.
+                pushed = ExperimentTask(task_id="push", kind="retrain", **shared)
+                task >> pushed
             before = task
-        before >> _report("retrain", shared)
+        last = [before] if pushed is None else [before, pushed]
+        last >> _report("retrain", shared)
+    _weigh(dag, experiment.resources.priority)
     return dag
 
 
@@ -88,19 +98,21 @@ def _evaluations(experiment: Experiment, doc: str, shared: dict[str, Any]) -> DA
                 before >> task
             before = task
         before >> _report("evaluations", shared)
+    _weigh(dag, experiment.resources.priority)
     return dag
 
 
 def _dag(experiment: Experiment, dag_id: str, doc: str, *, tags: tuple[str, ...], schedule: str, **kwargs: Any) -> DAG:
-    timetable, start = _when(schedule, experiment.start_date)
+    starts, start = _when(schedule, experiment)
     resources = experiment.resources
     return DAG(
         dag_id,
         description=_first_line(experiment.description),
         doc_md=doc,
-        schedule=timetable,
+        schedule=starts,
         start_date=start,
         catchup=False,  # the past is filled by a backfill, on purpose
+        deadline=deadline.alert(experiment),
         is_paused_upon_creation=experiment.paused,
         tags=["skillsengine", *tags, *experiment.tags],
         default_args={
@@ -112,29 +124,34 @@ def _dag(experiment: Experiment, dag_id: str, doc: str, *, tags: tuple[str, ...]
             "retry_exponential_backoff": 2.0,
             "max_retry_delay": _MAX_RETRY_DELAY,
             "execution_timeout": resources.timeout,
-            # Where slots are few, runs that are nearly done finish before others begin.
-            "weight_rule": "upstream",
+            # Airflow's other rules add up the tasks before or behind a task: a late task of an unimportant experiment would
+            # outweigh an early one of an important experiment.
+            "weight_rule": "absolute",
         },
         **kwargs,
     )
 
 
-def _when(schedule: str, start: date | None) -> tuple[Any, datetime | None]:
+def _weigh(dag: DAG, priority: int) -> None:
+    """Give the tasks their weights: above all the experiment's priority, then how far a task is in its run.
+
+    Where slots are few, runs that are nearly done finish before others begin. With priority 1 the weights are 1, 2, 3 ..., as
+    a chain of tasks has under Airflow's own rules: an experiment that asks for nothing gets no more than its neighbours.
+    """
+    for place, task in enumerate(dag.topological_sort(), start=1):
+        task.priority_weight = (priority - 1) * _STEPS + place
+
+
+def _when(schedule: str, experiment: Experiment) -> tuple[Any, datetime | None]:
     """(what starts runs, the DAG's own start date)."""
+    start = experiment.start_date
     begins = datetime(start.year, start.month, start.day, tzinfo=UTC) if start else None
     if schedule == "none":
         return None, begins
     if schedule != "partition":
         return CronTriggerTimetable(schedule, timezone="UTC"), begins
-    # At midnight, or Airflow does not recognize manual runs as being of the same partition. The offset makes the run
-    # of a month start when the month is over. Airflow holds the start date against the time of the run, not against
-    # the partition: the run of the first month comes one month later.
-    months = CronPartitionTimetable("0 0 1 * *", timezone="UTC", run_offset=-1, key_format="%Y-%m")
-    return months, _month_after(start) if start else None
-
-
-def _month_after(day: date) -> datetime:
-    return datetime(day.year + day.month // 12, day.month % 12 + 1, 1, tzinfo=UTC)
+    period = experiment.data.period
+    return timetable(period), first_run(start, period) if start else None
 
 
 def _wait(experiment: Experiment, kind: Kind, shared: dict[str, Any]) -> Any:

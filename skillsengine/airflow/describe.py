@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from skillsengine.spec.schema import Experiment
-
-_SCHEDULES = {"partition": "one run a month, when the month is over (UTC)", "none": "by hand"}
+from skillsengine.spec.schema import Experiment, format_duration
 
 
 def retrain_doc(experiment: Experiment, source: str, digest: str) -> str:
     """The retrain DAG's text. It ends with the spec's digest, so that every edit is a DAG version of its own."""
     e = experiment
-    window = f"trains on the {e.data.window} months before the run's own" if e.data.dated else "all of it"
     settings = {
-        "data": f"{_code(e.data.source)}, {window}",
+        "data": f"{_data(e)}, {_window(e)}",
         "schedule": _schedule(e),
         "base": f"{_code(e.base.model)}, {_quantization(e)}, on {e.resources.device}",
         "LoRA": f"r {e.lora.r}, alpha {e.lora.alpha}, on {', '.join(e.lora.target_modules)}",
@@ -23,7 +20,7 @@ def retrain_doc(experiment: Experiment, source: str, digest: str) -> str:
         else f"the {e.tokens.length_percentile:g}th percentile of the lengths",
         "gate": f"{e.gate.metric} better than the untuned base and the champion",
         "registers as": _code(e.model_name),
-    }
+    } | _told(e)
     return _document(e, "Trains, scores and registers an adapter.", settings, source, digest)
 
 
@@ -33,10 +30,10 @@ def scores_doc(experiment: Experiment, source: str, digest: str) -> str:
     partition = e.effective_schedule == "partition"
     settings = {
         "versions": f"{', '.join(_code(v) for v in e.evaluations.versions)} of {_code(e.model_name)}",
-        "data": _code(e.data.source),
+        "data": _data(e),
         "schedule": _schedule(e) if partition else "by hand",
         "rows": "all" if e.evaluate.max_rows is None else f"a seeded sample of at most {e.evaluate.max_rows}",
-    }
+    } | _told(e)
     about = "Scores registered versions on one partition; scores that exist are not computed again."
     return _document(e, about, settings, source, digest)
 
@@ -52,9 +49,37 @@ def _document(e: Experiment, about: str, settings: dict[str, str], source: str, 
     return "\n\n".join(part for part in parts if part)
 
 
+def _data(e: Experiment) -> str:
+    by = f" by its column {_code(e.data.date_column)}" if e.data.date_column is not None else ""
+    return f"{_code(e.data.source)}{by}"
+
+
+def _window(e: Experiment) -> str:
+    if not e.data.dated:
+        return "all of it"
+    count, period = e.data.window, e.data.period
+    return f"trains on the {period if count == 1 else f'{count} {period}s'} before the run's own"
+
+
 def _schedule(e: Experiment) -> str:
-    schedule = e.effective_schedule
-    return _SCHEDULES.get(schedule) or f"{_code(schedule)} (cron, UTC)"
+    schedule, period = e.effective_schedule, e.data.period
+    if schedule == "none":
+        return "by hand"
+    if schedule == "partition":
+        return f"one run a {period}, when the {period} is over (UTC)"
+    return f"{_code(schedule)} (cron, UTC)"
+
+
+def _told(e: Experiment) -> dict[str, str]:
+    """Who hears of a run, and by when it should be done."""
+    notify = e.notify
+    if notify.connection is None:
+        return {}
+    to = f" to {', '.join(notify.to)}" if notify.to else ""
+    row = {"tells": f"{', '.join(notify.on)} over {_code(notify.connection)}{to}"}
+    if notify.deadline is not None:
+        row["deadline"] = f"{format_duration(notify.deadline)} after it was due"
+    return row
 
 
 def _quantization(e: Experiment) -> str:

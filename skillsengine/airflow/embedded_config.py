@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import configparser
+import importlib.metadata
 import io
 import json
 import os
@@ -44,6 +45,7 @@ def write_config(settings: Settings, port: int) -> Path:
     parser.read_dict(_options(settings, port, _keys(home)))
     text = io.StringIO()
     parser.write(text)
+    _write_plugin(home / "plugins")
     path = home / "airflow.cfg"
     _write_private(
         path, "# Written by skillsengine at each start of the embedded Airflow; edits are lost.\n" + text.getvalue()
@@ -105,6 +107,7 @@ def _options(settings: Settings, port: int, keys: Mapping[str, str]) -> dict[str
             "execution_api_server_url": f"{url}/execution/",
             "load_examples": "False",
             "dags_folder": str(home / "dags"),
+            "plugins_folder": str(home / "plugins"),
             "parallelism": "4",
             "default_pool_task_slot_count": str(_slots()),
             "default_timezone": "utc",
@@ -194,6 +197,19 @@ def _keys(home: Path) -> dict[str, str]:
     }
     _write_private(path, json.dumps(keys))
     return keys
+
+
+def _write_plugin(folder: Path) -> None:
+    """A checkout that is not installed has no entry point by which Airflow would find our plugin; a file stands in for it."""
+    path = folder / "skillsengine_plugin.py"
+    if importlib.metadata.entry_points(group="airflow.plugins", name="skillsengine"):
+        path.unlink(missing_ok=True)  # twice the same plugin is an error to Airflow
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    path.write_text(
+        "from skillsengine.airflow.plugin import SkillsenginePlugin  # noqa: F401 - Airflow finds it by its class\n",
+        encoding="utf-8",
+    )
 
 
 def _write_private(path: Path, text: str) -> None:

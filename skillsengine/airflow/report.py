@@ -1,29 +1,38 @@
-"""The last task of every run: it runs in any case, closes the run in the catalog and writes the run's note.
+"""The last task of every run: it runs in any case, closes the run in the catalog, writes the run's note and tells whom the
+spec names.
 
-It is a teardown, so it does not decide the run's state: a failed `finetune` is a failed run.
+It is a teardown, so it does not decide the run's state: a failed `finetune` is a failed run. It is also what tells a failure,
+rather than Airflow's callback of a failed run: that one runs in the DAG processor, once, and its log is nobody's; this one is
+a task with retries, and it runs after a task whose process or worker died too.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
 from skillsengine.airflow import work
 from skillsengine.airflow.client import AirflowClient, AirflowError
-from skillsengine.airflow.request import Kind, read_request
+from skillsengine.airflow.notify.address import airflow_address
+from skillsengine.airflow.notify.message import About, run_url
+from skillsengine.airflow.notify.outcome import tell
+from skillsengine.airflow.request import Kind, read_request, trigger_of
 from skillsengine.airflow.tasks import ERROR_KEY
 from skillsengine.settings import Settings
 from skillsengine.spec.schema import Experiment
+
+if TYPE_CHECKING:
+    from skillsengine.pipeline.run import Run
 
 log = logging.getLogger(__name__)
 
 
 class ReportTask(BaseOperator):  # type: ignore[misc]  # airflow ships no types
-    """Says what came of the run: in the catalog, in this task's log and, where Airflow's address is known, on the
-    run."""
+    """Says what came of the run: in the catalog, in this task's log, where Airflow's address is known on the run, and
+    over the connection that the spec names."""
 
     ui_color = "#e6e9f4"
 
@@ -34,8 +43,20 @@ class ReportTask(BaseOperator):  # type: ignore[misc]  # airflow ships no types
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
         settings = work.settings_for(self._project)
         state, error = self._outcome(context)
-        note = self._close(context, settings, state, error)
+        # Airflow adds to the attempts that a task has when somebody clears it, not when it tries again by itself.
+        cleared = context["ti"].max_tries
+        try:
+            run, note = self._close(context, settings, state, error)
+        except Exception as failed:
+            # The catalog is away, say. Who waits for a word gets it after the last attempt, whatever came of the report.
+            if _last_attempt(context["ti"]):
+                tell(self._experiment, self._about(context, None), error or f"{self.task_id}: {failed}", None, cleared)
+            raise
         log.info("%s", note)
+        if untold := tell(self._experiment, self._about(context, run), error, run, cleared):
+            note = f"{note} · {untold}"
+            if run is not None:
+                run.catalog.finish_run(run.id, state, note, error)
         put_note(context["dag_run"].dag_id, context["dag_run"].run_id, note, settings)
         return {"state": state, "note": note}
 
@@ -51,8 +72,10 @@ class ReportTask(BaseOperator):  # type: ignore[misc]  # airflow ships no types
         undone = [task for task in order if str(states.get(task)) != "success"]
         return ("failed", f"{undone[0]}: did not run ({states.get(undone[0])})") if undone else ("success", None)
 
-    def _close(self, context: Mapping[str, Any], settings: Settings, state: str, error: str | None) -> str:
-        """Close the run in the catalog, unless the request or the data never let it be opened."""
+    def _close(
+        self, context: Mapping[str, Any], settings: Settings, state: str, error: str | None
+    ) -> tuple[Run | None, str]:
+        """Close the run in the catalog, unless the request or the data never let it be opened; and its note."""
         from skillsengine.pipeline.run import finish_run
 
         try:
@@ -61,12 +84,12 @@ class ReportTask(BaseOperator):  # type: ignore[misc]  # airflow ships no types
         except Exception as failed:
             if not work.permanent(failed):
                 raise
-            return f"{state}: {error or failed}"
+            return None, f"{state}: {error or failed}"
         note = finish_run(run, state, error)
         if self._kind == "evaluations" and state == "success":
             note = self._scores(context, run.partition)
             run.catalog.finish_run(run.id, state, note)
-        return note
+        return run, note
 
     def _scores(self, context: Mapping[str, Any], partition: str) -> str:
         result = context["ti"].xcom_pull(task_ids="score") or {}
@@ -74,6 +97,18 @@ class ReportTask(BaseOperator):  # type: ignore[misc]  # airflow ships no types
             f"{name} F1 {metrics['f1']:.3f}" for name, metrics in result.get("cells", {}).items() if "f1" in metrics
         ]
         return f"{partition}: {', '.join(shown) or result.get('note') or 'no labels to score against'}"
+
+    def _about(self, context: Mapping[str, Any], run: Run | None) -> About:
+        dag_run = context["dag_run"]
+        asked = dag_run.partition_key or context["params"].get("partition")
+        partition = run.partition if run is not None else asked
+        url = run_url(airflow_address(), dag_run.dag_id, dag_run.run_id)
+        name, dated = self._experiment.name, self._experiment.data.dated
+        return About(name, dag_run.dag_id, dag_run.run_id, trigger_of(dag_run), partition if dated else None, url)
+
+
+def _last_attempt(ti: Any) -> bool:
+    return bool(ti.try_number > ti.max_tries)
 
 
 def put_note(dag_id: str, run_id: str, note: str, settings: Settings) -> None:

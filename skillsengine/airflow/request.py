@@ -5,24 +5,25 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
 from typing import Any, Literal
 
 from airflow.sdk import Param
 
-from skillsengine.spec.schema import Experiment
+from skillsengine.sources.keys import KEY_PATTERN, key_of, parse_key
+from skillsengine.spec.schema import Experiment, Period
 
 Trigger = Literal["scheduled", "manual", "backfill", "asset"]
 Kind = Literal["retrain", "evaluations"]
 
-PARTITION_PATTERN = r"^[0-9]{4}-(0[1-9]|1[0-2])$"
-_FORMS = {"partition": "a month such as 2026-06", "limit": "a whole number above 0", "force": "true or false"}
-_TRIGGERS: Mapping[str, Trigger] = {
+_EXAMPLES: Mapping[Period, str] = {"day": "2026-06-30", "week": "2026-W26", "month": "2026-06", "quarter": "2026-Q2"}
+_FORMS = {"limit": "a whole number above 0", "force": "true or false"}
+TRIGGERS: Mapping[str, Trigger] = {
     "scheduled": "scheduled",
     "backfill": "backfill",
     "asset_triggered": "asset",
     "asset_materialization": "asset",
 }
+"""Airflow's kinds of runs -> ours; what is not in here was started by hand."""
 
 
 class RequestError(Exception):
@@ -82,13 +83,15 @@ def evaluation_params(experiment: Experiment) -> dict[str, Any]:
 def _partition_param(experiment: Experiment) -> dict[str, Any]:
     if not experiment.data.dated:
         return {}
+    period = experiment.data.period
     return {
         "partition": Param(
             None,
             type=["null", "string"],
-            pattern=PARTITION_PATTERN,
+            pattern=KEY_PATTERN[period],
             title="Partition",
-            description="The month to run for, such as 2026-06. Empty: the newest complete month that has data.",
+            description=f"The {period} to run for, such as {_EXAMPLES[period]}. Empty: the newest complete {period} that has "
+            "data.",
         )
     }
 
@@ -97,14 +100,14 @@ def read_request(context: Mapping[str, Any], experiment: Experiment, kind: Kind)
     """What the run of an Airflow task context asks for.
 
     Raises RequestError for a key that the form does not have (Airflow lets it pass), for two partitions that differ,
-    and for a partition before the experiment's `start_date`.
+    and for a backfill before the experiment's `start_date`; SourceError if it backfills what is no partition's key.
     """
     dag_run, params = context["dag_run"], context["params"]
     # Not `params`: Airflow puts whatever it was given in there.
     form = list(retrain_params(experiment) if kind == "retrain" else evaluation_params(experiment))
     unknown = sorted(set(dag_run.conf or {}) - set(form))
     if unknown:
-        raise RequestError(_unknown(unknown[0], form))
+        raise RequestError(_unknown(unknown[0], form, experiment.data.period))
     asked, key = params.get("partition"), dag_run.partition_key
     if asked and key and asked != key:
         raise RequestError(
@@ -112,7 +115,7 @@ def read_request(context: Mapping[str, Any], experiment: Experiment, kind: Kind)
             "a key."
         )
     partition = asked or key
-    trigger: Trigger = _TRIGGERS.get(str(getattr(dag_run.run_type, "value", dag_run.run_type)), "manual")
+    trigger = trigger_of(dag_run)
     if trigger == "backfill" and partition:
         _check_start(partition, experiment)
     return Request(
@@ -126,10 +129,16 @@ def read_request(context: Mapping[str, Any], experiment: Experiment, kind: Kind)
     )
 
 
-def _unknown(key: str, known: list[str]) -> str:
+def trigger_of(dag_run: Any) -> Trigger:
+    """Who started a run."""
+    return TRIGGERS.get(str(getattr(dag_run.run_type, "value", dag_run.run_type)), "manual")
+
+
+def _unknown(key: str, known: list[str], period: Period) -> str:
     close = difflib.get_close_matches(key, known, n=1)
     hint = f"did you mean `{close[0]}`? " if close else ""
-    listed = ", ".join(f"{name} ({_FORMS[name]})" if name in _FORMS else name for name in known)
+    forms = _FORMS | {"partition": f"a {period} such as {_EXAMPLES[period]}"}
+    listed = ", ".join(f"{name} ({forms[name]})" if name in forms else name for name in known)
     return (
         f"conf: unknown key `{key}`; {hint}This DAG understands {listed}. Everything else stands in the spec: "
         "edit the YAML file, or use `skillsengine run SPEC --set a.b=c`."
@@ -137,8 +146,8 @@ def _unknown(key: str, known: list[str]) -> str:
 
 
 def _check_start(partition: str, experiment: Experiment) -> None:
-    start: date | None = experiment.start_date
-    if start is not None and partition < f"{start:%Y-%m}":
+    period, start = experiment.data.period, experiment.start_date
+    if start is not None and parse_key(partition, period) < parse_key(key_of(start, period), period):
         raise RequestError(
             f"partition {partition} is before start_date {start} of `{experiment.name}`, the earliest that a backfill "
             "may reach. Set an earlier start_date in the spec, or backfill a later range."

@@ -14,6 +14,7 @@ from skillsengine.airflow import work
 from skillsengine.airflow.process import die_with_parent
 from skillsengine.airflow.progress import ProgressLog
 from skillsengine.airflow.request import Kind, read_request
+from skillsengine.sources.errors import SourceUnavailable
 from skillsengine.spec.masking import mask_shapes
 from skillsengine.spec.schema import Experiment, format_duration
 
@@ -51,7 +52,7 @@ class ExperimentTask(BaseOperator):  # type: ignore[misc]  # airflow ships no ty
         run = work.open_for(request, self._experiment, work.settings_for(self._project), self._kind)
         for note in run.sources.notes:
             log.info("note: %s", note)
-        tasks = work.EVALUATIONS if self._kind == "evaluations" else work.RETRAIN
+        tasks = work.EVALUATIONS if self._kind == "evaluations" else {**work.RETRAIN, **work.PUSH}
         result = tasks[self.task_id](run, ProgressLog(log))
         for line in work.describe(result):
             log.info("%s", line)
@@ -109,6 +110,10 @@ class WaitForData(BaseSensorOperator):  # type: ignore[misc]  # airflow ships no
     def poke(self, context: Mapping[str, Any]) -> bool:
         try:
             return self._there(context)
+        except SourceUnavailable as error:
+            # Data that is waited for for days outlasts a store that is away for an hour.
+            log.warning("%s Looking again in %.0f s.", error, self.poke_interval)
+            return False
         except Exception as error:
             if not work.permanent(error):
                 raise
@@ -116,14 +121,10 @@ class WaitForData(BaseSensorOperator):  # type: ignore[misc]  # airflow ships no
         raise failure(text, context)
 
     def _there(self, context: Mapping[str, Any]) -> bool:
-        from skillsengine.storage.partitions import available_partitions
-
         request = read_request(context, self._experiment, self._kind)
         if request.trigger != "scheduled" or request.partition is None:
             return True
-        settings = work.settings_for(self._project)
-        source = self._experiment.data.source
-        if request.partition in available_partitions(source, settings.project, settings.allowed_roots):
+        if request.partition in work.partitions_there(self._experiment, work.settings_for(self._project)):
             return True
         log.info(
             "no data for %s at %s yet; looking again in %.0f s, for %s at most",
@@ -135,14 +136,16 @@ class WaitForData(BaseSensorOperator):  # type: ignore[misc]  # airflow ships no
         return False
 
     def _where(self, partition: str) -> str:
-        return self._experiment.data.source.replace("{partition}", partition)
+        from skillsengine.sources.find import place_of
+
+        return place_of(self._experiment.data, partition)
 
     def _too_late(self, context: Mapping[str, Any]) -> str:
         partition = str(read_request(context, self._experiment, self._kind).partition)
         return (
             f"no data for {partition} at {self._where(partition)} after waiting for "
-            f"{format_duration(self._experiment.data.wait)}. Put the file there and clear this task to go on, "
-            "or raise data.wait in the spec."
+            f"{format_duration(self._experiment.data.wait)}. Put the data there and clear this task to go on, "
+            "or raise data.wait in the spec. This task's log tells what each look has found."
         )
 
 

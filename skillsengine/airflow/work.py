@@ -10,10 +10,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from skillsengine.airflow.connections import airflow_connect
 from skillsengine.airflow.request import Kind, Request, RequestError
 from skillsengine.settings import Settings, SettingsError, load_settings
 from skillsengine.spec.schema import STAGES, Experiment
 from skillsengine.stages.contract import Limit, Progress, StageError
+from skillsengine.tracking.hub import PushError
 
 if TYPE_CHECKING:
     from skillsengine.pipeline.run import Run
@@ -40,15 +42,17 @@ def settings_for(project: str) -> Settings:
 def permanent(error: BaseException) -> bool:
     """Whether a retry cannot heal `error`: the spec, the data or the request has to change first."""
     from skillsengine.pipeline.plan import PlanError
+    from skillsengine.sources.errors import SourceError
     from skillsengine.spec.errors import SpecError
     from skillsengine.storage.catalog import CatalogError
-    from skillsengine.storage.partitions import SourceError
 
+    if isinstance(error, PushError):
+        return not error.retry
     return isinstance(error, (StageError, PlanError, SpecError, CatalogError, SourceError, SettingsError, RequestError))
 
 
 def open_for(request: Request, experiment: Experiment, settings: Settings, kind: Kind) -> Run:
-    """The pinned run of a DAG run; the first task's call pins it."""
+    """The pinned run of a DAG run; the first task's call pins it. Credentials come from Airflow's connections."""
     from skillsengine.pipeline.plan import RunOptions
     from skillsengine.pipeline.run import open_run
 
@@ -64,7 +68,19 @@ def open_for(request: Request, experiment: Experiment, settings: Settings, kind:
         trigger=request.trigger,
         kind=kind,
         versions=request.versions,
+        connect=airflow_connect,
     )
+
+
+def partitions_there(experiment: Experiment, settings: Settings) -> list[str]:
+    """The partitions of a dated experiment that have data now. Raises SourceError and SourceUnavailable."""
+    from skillsengine.sources.find import Source
+    from skillsengine.storage.catalog import Catalog
+
+    # Only a date column has something to remember from one look to the next.
+    memory = Catalog.open(settings.catalog_url) if experiment.data.date_column is not None else None
+    source = Source(experiment.data, settings.project, settings.allowed_roots, connect=airflow_connect, memory=memory)
+    return source.partitions()
 
 
 def stage(name: str) -> Work:
@@ -90,6 +106,12 @@ def promote(run: Run, observer: Observer) -> Result:
     return run_promote(run)
 
 
+def push(run: Run, observer: Observer) -> Result:
+    from skillsengine.pipeline.push import run_push
+
+    return run_push(run)
+
+
 def score(run: Run, observer: Observer) -> Result:
     """Score the selected versions. A scheduled run of an experiment that has registered nothing yet has nothing to
     do."""
@@ -103,6 +125,8 @@ def score(run: Run, observer: Observer) -> Result:
 
 RETRAIN: Mapping[str, Work] = {**{name: stage(name) for name in STAGES}, "gate": gate, "promote": promote}
 """The tasks of the retrain DAG, in their order."""
+PUSH: Mapping[str, Work] = {"push": push}
+"""The task beside them that an experiment with `register.hub` has."""
 EVALUATIONS: Mapping[str, Work] = {"score": score}
 """The tasks of the evaluations DAG."""
 
@@ -120,6 +144,9 @@ def describe(result: Mapping[str, Any]) -> list[str]:
         lines.append(f"passed over, as they name no version: {', '.join(result['passed_over'])}")
     if "verdict" in result:
         lines.append(f"{result['verdict']}: {result['reason']}")
+    if "pushed" in result:
+        there = "stands there already" if result.get("url") else str(result.get("reason"))
+        lines.append(f"pushed to {result['url']}" if result["pushed"] else f"not pushed: {there}")
     if "moved" in result:
         lines.append(f"champion is now {result['version']}" if result["moved"] else f"not moved: {result['reason']}")
     lines += [str(result[key]) for key in ("skipped", "note") if key in result]

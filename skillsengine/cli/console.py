@@ -14,7 +14,7 @@ from rich.text import Text
 from skillsengine.modeling.errors import ModelError
 from skillsengine.pipeline.plan import PlanError
 from skillsengine.settings import Settings, SettingsError, load_settings
-from skillsengine.sources.errors import SourceError
+from skillsengine.sources.errors import SourceError, SourceUnavailable
 from skillsengine.spec.errors import SpecError
 from skillsengine.stages.contract import Progress, StageError
 from skillsengine.storage.catalog import CatalogError, CatalogUnavailable, LeaseHeld, LeaseLost
@@ -29,6 +29,7 @@ USER_ERRORS: tuple[type[Exception], ...] = (
     SpecError,
     PlanError,
     SourceError,
+    SourceUnavailable,
     StageError,
     ModelError,
     StoreError,

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from skillsengine.cli.console import fail, out, seconds_text, settings_for
 from skillsengine.cli.specs import Sets, SpecPath, load
+from skillsengine.pipeline.heavy import import_heavy
 from skillsengine.spec.errors import SpecError
 from skillsengine.spec.load import Loaded, check_specs, load_spec
 
@@ -34,8 +35,7 @@ def doctor(
 
     Example: `skillsengine doctor experiments/job-skills-llama2-13b.yaml`
     """
-    from skillsengine.doctor.examine import examine
-
+    examine = import_heavy("skillsengine.doctor.examine").examine
     settings = settings_for(specs[0] if specs else None)
     checked: dict[Path, Loaded | SpecError] = {}
     if specs:
@@ -72,10 +72,8 @@ def pull(spec: SpecPath, set_: Sets = None) -> None:
 
     Example: `skillsengine pull experiments/job-skills-llama2-13b.yaml`
     """
-    from skillsengine.doctor.fetch import fetch
-
     loaded, settings = load(spec, set_)
-    fetched = fetch(
+    fetched = import_heavy("skillsengine.doctor.fetch").fetch(
         loaded.experiment, settings, trusted=loaded.trusted, tell=lambda text: out.print(text, markup=False)
     )
     if fetched.problem is not None:

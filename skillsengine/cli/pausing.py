@@ -13,6 +13,8 @@ from skillsengine.cli.console import fail, out, settings_for
 from skillsengine.settings import Settings
 
 _TAG = "skillsengine"
+_SECOND = ".evaluations"
+"""Ends the id of an experiment's second DAG."""
 
 Names = Annotated[
     list[str] | None, typer.Argument(metavar="NAME...", help="Experiments: both DAGs of each. Or single DAGs.")
@@ -50,7 +52,7 @@ def unpause(names: Names = None, all_: All = False) -> None:
 
 
 def _set_paused(names: Sequence[str] | None, all_: bool, paused: bool) -> list[str]:
-    """Bring it about and tell so. Returns what undoes it: the names of what was changed and no others."""
+    """Bring it about and tell so. Returns the names that undo it: only of what was changed."""
     from skillsengine.airflow.client import AirflowClient, AirflowError
 
     if bool(names) == all_:
@@ -71,7 +73,7 @@ def _set_paused(names: Sequence[str] | None, all_: bool, paused: bool) -> list[s
         raise fail(str(error)) from error
     if not chosen:
         out.print("Airflow has no DAG of skillsengine yet")
-    return _short(changed, ours)
+    return _short(changed)
 
 
 def _address(settings: Settings) -> str:
@@ -89,7 +91,7 @@ def _address(settings: Settings) -> str:
 
 
 def _dags_of(name: str, ours: Mapping[str, Any]) -> list[str]:
-    found = [dag_id for dag_id in (name, f"{name}.evaluations") if dag_id in ours]
+    found = [dag_id for dag_id in (name, f"{name}{_SECOND}") if dag_id in ours]
     if not found:
         near = difflib.get_close_matches(name, ours, n=1)
         hint = f"did you mean `{near[0]}`?" if near else f"it has {', '.join(sorted(ours)) or 'none yet'}."
@@ -97,7 +99,6 @@ def _dags_of(name: str, ours: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def _short(changed: Sequence[str], ours: Mapping[str, Any]) -> list[str]:
-    """DAG ids, with an experiment's name for both of its DAGs."""
-    whole = {name for name in changed if all(dag in changed for dag in _dags_of(name, ours))}
-    return [name for name in changed if name.removesuffix(".evaluations") not in whole or name in whole]
+def _short(changed: Sequence[str]) -> list[str]:
+    """The names that stand for the changed DAGs: an experiment's for both of its own."""
+    return [dag_id for dag_id in changed if not (dag_id.endswith(_SECOND) and dag_id.removesuffix(_SECOND) in changed)]

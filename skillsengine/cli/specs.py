@@ -76,14 +76,22 @@ def validate(specs: Annotated[list[Path] | None, typer.Argument(metavar="SPEC...
         raise typer.Exit(1)
 
 
-def plan(spec: SpecPath, partition: Partition = None, set_: Sets = None) -> None:
+def plan(
+    spec: SpecPath,
+    partition: Partition = None,
+    set_: Sets = None,
+    read: Annotated[bool, typer.Option("--read", help="Read remote data that was never read; it may be much.")] = False,
+) -> None:
     """Show what a run would do: which artifacts exist, which would be made, and why.
+
+    Data of an object store or of the Hub is looked at, not downloaded: what was never read is unknown, unless `--read`.
 
     Example: `skillsengine plan experiments/job-skills-demo.yaml --set train.epochs=3`
     """
     loaded, settings = load(spec, set_)
     options = RunOptions(trusted=loaded.trusted)
-    sources = find_sources(loaded.experiment, partition, settings, trusted=loaded.trusted)
+    memory = Catalog.open(settings.catalog_url)
+    sources = find_sources(loaded.experiment, partition, settings, trusted=loaded.trusted, memory=memory, read=read)
     whole = make_plan(loaded.experiment, sources, settings, options)
     show_plan(whole, settings)
 
@@ -94,15 +102,23 @@ def show_plan(whole: Plan, settings: Settings) -> None:
     table = Table(title=f"{whole.experiment.name} · partition {whole.partition}", title_justify="left", box=None)
     for column in ("step", "digest", "state", "why"):
         table.add_column(column, style="dim" if column == "digest" else None, overflow="fold")
-    to_run = 0
+    to_run, unknown = 0, whole.unknown
     for step, reason in explain(whole, store, catalog):
+        if step.id in unknown:
+            table.add_row(Text(step.id), "unknown", "[yellow]unknown[/]", Text(reason or ""))
+            continue
         to_run += reason is not None
         state = "[green]cached[/]" if reason is None else "[yellow]to run[/]"
         table.add_row(Text(step.id), step.digest[:12], state, Text(reason or ""))
     out.print(table)
     for note in whole.notes:
         out.print(f"note: {note}", markup=False)
-    out.print(f"{to_run} of {len(whole.steps)} steps to run" if to_run else "nothing to do: every step is cached")
+    if unknown:
+        out.print(
+            f"{to_run} of {len(whole.steps)} steps to run, {len(unknown)} unknown until their data is read (--read)"
+        )
+    else:
+        out.print(f"{to_run} of {len(whole.steps)} steps to run" if to_run else "nothing to do: every step is cached")
 
 
 def preview(spec: SpecPath, partition: Partition = None, set_: Sets = None) -> None:
@@ -113,7 +129,8 @@ def preview(spec: SpecPath, partition: Partition = None, set_: Sets = None) -> N
     Example: `skillsengine preview experiments/job-skills-demo.yaml`
     """
     loaded, settings = load(spec, set_)
-    sources = find_sources(loaded.experiment, partition, settings, trusted=loaded.trusted)
+    memory = Catalog.open(settings.catalog_url)
+    sources = find_sources(loaded.experiment, partition, settings, trusted=loaded.trusted, memory=memory)
     for row in render(loaded.experiment, sources, settings, trusted=loaded.trusted):
         out.rule(Text(f"{row.id} · {row.tokens} tokens, {row.supervised} supervised"))
         text = Text()

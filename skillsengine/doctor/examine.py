@@ -10,9 +10,10 @@ from skillsengine.doctor.finding import Finding, ok, problem
 from skillsengine.doctor.machine import examine_machine
 from skillsengine.pipeline.plan import PlanError, find_sources
 from skillsengine.settings import Settings
-from skillsengine.sources.errors import SourceError, SourceUnavailable
+from skillsengine.sources.errors import SourceError, SourceUnavailable, SourceUnread
 from skillsengine.spec.errors import SpecError
 from skillsengine.spec.load import Loaded
+from skillsengine.storage.catalog import Catalog
 
 
 def examine(specs: Mapping[Path, Loaded | SpecError], settings: Settings) -> Iterator[Finding]:
@@ -43,7 +44,11 @@ def _data(spec: Loaded, settings: Settings) -> Iterator[Finding]:
     experiment = spec.experiment
     subject = f"data of {experiment.name}"
     try:
-        sources = find_sources(experiment, None, settings, trusted=spec.trusted)
+        memory = Catalog.open(settings.catalog_url)
+        sources = find_sources(experiment, None, settings, trusted=spec.trusted, memory=memory, read=False)
+    except SourceUnread as error:
+        yield ok(subject, f"is there; {error}")
+        return
     except (PlanError, SourceError, SourceUnavailable) as error:
         yield problem(subject, str(error))
         return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 IGNORED = -100
 """Label of a token on which no loss is computed."""
@@ -73,25 +73,14 @@ def closing_tokens(template: str, tokenizer: Any) -> int:
     return len(tokenizer(closing, add_special_tokens=False).input_ids) + 1
 
 
-class Rendered(Protocol):
-    """A row as `format` renders it."""
-
-    @property
-    def prompt(self) -> str: ...
-
-    @property
-    def answer(self) -> str | None: ...
-
-
-def encode_lengths(rows: Sequence[Rendered], tokenizer: Any) -> list[int]:
-    """`len(encode(prompt, answer, tokenizer, None))` of each row, shape (rows,), in two calls of the tokenizer.
-
-    A row without an answer counts its prompt and the end-of-text token.
-    """
-    if not rows:
+def encode_lengths(texts: Sequence[tuple[str, str]], tokenizer: Any) -> list[int]:
+    """`len(encode(prompt, answer, tokenizer, None))` of each (prompt, answer), shape (texts,), in two calls."""
+    if not texts:
         return []
-    prompts = tokenizer([row.prompt for row in rows]).input_ids
-    answers = tokenizer([row.answer or "" for row in rows], add_special_tokens=False).input_ids
+    prompts = tokenizer([prompt for prompt, _ in texts], return_attention_mask=False).input_ids
+    answers = tokenizer(
+        [answer for _, answer in texts], add_special_tokens=False, return_attention_mask=False
+    ).input_ids
     return [
         len(without_end(prompt, tokenizer)) + len(answer) + 1 for prompt, answer in zip(prompts, answers, strict=True)
     ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.metadata
 import logging
 import platform
@@ -15,8 +14,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from skillsengine.pipeline.graph import narrow
+from skillsengine.pipeline.heavy import import_heavy
 from skillsengine.pipeline.plan import PlanError, RunOptions, Step, base_roots
 from skillsengine.settings import Settings
+from skillsengine.sources.connection import Connect, environment_connect
 from skillsengine.stages.contract import Progress, StageConfig, StageContext, StageTracker
 from skillsengine.storage.artifact import Artifact, Manifest
 from skillsengine.storage.catalog import Catalog, CatalogUnavailable, Lease, LeaseHeld, LeaseLost
@@ -65,6 +66,8 @@ class Surroundings:
     """W&B group: one per run."""
     options: RunOptions
     observer: Observer | None = None
+    connect: Connect = environment_connect
+    """Who gives the credentials of a source's connection."""
 
 
 class Reporter:
@@ -163,7 +166,7 @@ def execute(step: Step, around: Surroundings) -> StepResult:
 
 
 def _build(step: Step, around: Surroundings, guard: Callable[[], None]) -> Artifact:
-    module = importlib.import_module(step.definition.module)
+    module = import_heavy(step.definition.module)
     if step.definition.version != module.VERSION:
         raise PlanError(
             f"{step.definition.module}.VERSION is {module.VERSION}, pipeline/graph.py says {step.definition.version}: "
@@ -173,7 +176,7 @@ def _build(step: Step, around: Surroundings, guard: Callable[[], None]) -> Artif
     inputs |= {name: _input(around.store, stage, digest) for name, (stage, digest) in step.along.items()}
     settings, experiment = around.settings, step.spec
     # Reached by name, as the stages are: the control plane never imports wandb.
-    tracker = importlib.import_module("skillsengine.tracking.tracker").open_tracker(
+    tracker = import_heavy("skillsengine.tracking.tracker").open_tracker(
         experiment.tracking,
         home=settings.home,
         group=around.group,
@@ -192,6 +195,7 @@ def _build(step: Step, around: Surroundings, guard: Callable[[], None]) -> Artif
             bases=around.store.bases,
             allowed_roots=roots,
             digest=step.digest,
+            connect=around.connect,
         )
         config = StageConfig(
             spec=narrow(experiment, step.definition),

@@ -37,9 +37,12 @@ def judge(
         raise PlanError(f"{model}: this run's adapter is not registered: run stage `register` of this run first.")
     now = catalog.alias(model, "champion")
     challenger = predictions(plan.step("evaluate[adapter]"), store)
-    against_base = compare(challenger, predictions(plan.step("evaluate[base]"), store), metric)
     name = f"{model}@{version.number}"
     verdict: dict[str, Any] = {"number": version.number, "champion": now, "metric": metric}
+    if all(row["gold"] is None for row in challenger):
+        reason = f"partition {plan.partition} has no labels" if experiment.data.dated else "no test row has labels"
+        return verdict | {"verdict": "keep", "reason": reason, "scores": {"rows": 0}}
+    against_base = compare(challenger, predictions(plan.step("evaluate[base]"), store), metric)
     scores = {"challenger": against_base.a, "base": against_base.b, "rows": against_base.rows}
     beats = f"{name} has {metric} {against_base.a:.3f} against {against_base.b:.3f} of the untuned base"
     if now == version.number:
@@ -75,4 +78,5 @@ def note(experiment: Experiment, plan: Plan, catalog: Catalog, run_pk: int, stat
     }
     shown = ", ".join(f"{subject} {score:.3f}" for subject, score in scores.items() if isinstance(score, float))
     champion = " · champion" if catalog.alias(version.model, "champion") == version.number else ""
-    return f"{name} · {plan.partition} · F1: {shown}{champion}"
+    told = f"F1: {shown}" if shown else "no labels, so no F1"
+    return f"{name} · {plan.partition} · {told}{champion}"

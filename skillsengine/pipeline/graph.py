@@ -30,17 +30,28 @@ class StageDef:
 
 
 _SAMPLE = ("evaluate.max_rows", "evaluate.seed")
-# The share held out decides which rows a static source is scored on; `dated` says that it does not matter.
+# The shares held out decide which rows a static source is scored on; `dated` says that they do not matter. In both cases no
+# near copy of a trained text is scored.
 _SPLIT = ("data.split", "data.dated")
 
 FORMAT = StageDef(
-    "format", version=1, reads=("data.text", "data.labels", "data.id", "data.cleaning", "prompt.template")
+    "format",
+    version=2,
+    reads=("data.text", "data.labels", "data.label_format", "data.id", "data.cleaning"),
+    uses=(
+        "data.max_rejected",  # whether there is an artifact, not what it holds
+        # Which rows these two choose stands in the digest: the key, and the hash of the partition's rows in each file.
+        "data.date_column",
+        "data.period",
+    ),
 )
-PROFILE = StageDef("profile", version=1, reads=("tokens", "base.model", "base.revision", *_SPLIT))
+PROFILE = StageDef("profile", version=2, reads=("tokens", "prompt.template", "base.model", "base.revision", *_SPLIT))
 FINETUNE = StageDef(
     "finetune",
-    version=1,
+    version=2,
     reads=(
+        "prompt.template",
+        "tokens.overlong",  # the length itself comes from `profile`
         "base",
         "lora",
         "train.epochs",
@@ -64,20 +75,20 @@ FINETUNE = StageDef(
 )
 EVALUATE_ADAPTER = StageDef(
     "evaluate",
-    version=1,
+    version=2,
     reads=(*_SAMPLE, "evaluate.max_new_tokens", "resources.device", *_SPLIT),
     uses=("evaluate.batch_size",),
 )
 EVALUATE_BASE = StageDef(
     "evaluate",
-    version=1,
+    version=2,
     reads=(*EVALUATE_ADAPTER.reads, "base", "prompt.template", "evaluate.shots"),
     uses=("evaluate.batch_size",),
 )
-EVALUATE_LEXICON = StageDef("evaluate", version=1, reads=(*_SAMPLE, *_SPLIT))
+EVALUATE_LEXICON = StageDef("evaluate", version=2, reads=(*_SAMPLE, *_SPLIT))
 REGISTER = StageDef(
     "register",
-    version=1,
+    version=2,
     reads=("register.model", "name"),
     uses=(
         # The card tells them; the adapter's own digest already stands for whatever of them matters.

@@ -15,14 +15,15 @@ from typing import Any
 from skillsengine.pipeline import graph
 from skillsengine.pipeline.digest import digest, folder_fingerprint
 from skillsengine.settings import Settings
+from skillsengine.sources import keys
+from skillsengine.sources.connection import Connect, environment_connect
+from skillsengine.sources.files import SourceFile
+from skillsengine.sources.find import Source, place_of
+from skillsengine.sources.keys import STATIC_KEY as STATIC_KEY
+from skillsengine.sources.memory import Memory
 from skillsengine.spec.schema import STAGES, Experiment
 from skillsengine.stages.contract import Limit
-from skillsengine.storage import partitions
-from skillsengine.storage.partitions import SourceFile
 from skillsengine.storage.store import Store
-
-STATIC_KEY = "all"
-"""Partition key of a static source."""
 
 
 class PlanError(Exception):
@@ -76,13 +77,22 @@ class Plan:
     """The run's own partition, or `all`."""
     steps: tuple[Step, ...]
     notes: tuple[str, ...] = ()
-    """What a user should know: months of the window that have no data."""
+    """What a user should know: partitions of the window that have no data, rows without a date."""
 
     def of(self, stage: str) -> list[Step]:
         return [step for step in self.steps if step.stage == stage]
 
     def step(self, step_id: str) -> Step:
         return next(step for step in self.steps if step.id == step_id)
+
+    @property
+    def unknown(self) -> frozenset[str]:
+        """Ids of the steps whose digest depends on a file that was never read; what they carry as one means nothing."""
+        digests: dict[str, str] = {}
+        for step in self.steps:
+            if any(file.unread for file in step.files) or not digests.keys().isdisjoint(step.inputs.values()):
+                digests[step.digest] = step.id
+        return frozenset(digests.values())
 
 
 @dataclass(frozen=True)
@@ -103,50 +113,66 @@ def find_sources(
     trusted: bool = False,
     trains: bool = True,
     now: datetime | None = None,
+    connect: Connect = environment_connect,
+    memory: Memory | None = None,
+    read: bool = True,
 ) -> Sources:
     """Decide the run's partition and window and hash their files; a run that does not train needs no window.
 
-    Raises PlanError if the partition is unfinished, has no data, or has none before it to train on, and
-    SourceError for a source that cannot be read at all.
+    `memory` (the catalog) spares reading again what did not change. With `read=False` nothing is downloaded: files that were
+    never read are left UNREAD.
+
+    Raises PlanError if the partition is unfinished, has no data, or has none before it to train on, SourceError for a
+    source that cannot be read at all, and SourceUnavailable for one that does not answer.
     """
-    source, roots = experiment.data.source, settings.allowed_roots
-
-    def files(key: str | None) -> tuple[SourceFile, ...]:
-        return partitions.resolve_source(source, settings.project, roots, partition=key, trusted=trusted)
-
-    if not experiment.data.dated:
+    data = experiment.data
+    source = Source(
+        data, settings.project, settings.allowed_roots, trusted=trusted, connect=connect, memory=memory, read=read
+    )
+    if not data.dated:
         if partition not in (None, STATIC_KEY):
             raise PlanError(
-                f"partition {partition}: data.source `{source}` has no {{partition}} in it, so it is not dated. "
-                "Leave the partition out, or put {partition} into data.source."
+                f"partition {partition}: data.source `{data.source}` has no {{partition}} in it, so it is not dated. "
+                "Leave the partition out, put {partition} into data.source, or set data.date_column."
             )
-        return Sources(STATIC_KEY, (STATIC_KEY,), {STATIC_KEY: files(None)})
-    now = now or datetime.now(UTC)
-    there = partitions.available_partitions(source, settings.project, roots, trusted=trusted)
-    partition = partition or next((key for key in reversed(there) if partitions.is_complete(key, now)), None)
-    if partition is None:
-        raise PlanError(
-            f"no data for any complete partition: data.source `{source}` matches no file of a month that is over."
-        )
-    partitions.parse_key(partition)
-    if not partitions.is_complete(partition, now):
-        raise PlanError(
-            f"partition {partition} is not over yet (UTC): its data may still grow. Take an earlier one, such as "
-            f"{partitions.previous(partitions.key_of(now.date()), 1)[0]}."
-        )
-    if partition not in there:
-        known = f"there is data for {there[0]} to {there[-1]}" if there else "there is data for no month at all"
-        raise PlanError(f"no data for {partition} at {source.replace('{partition}', partition)} ({known}).")
-    wanted = partitions.previous(partition, experiment.data.window) if trains else []
+        files = {STATIC_KEY: source.files(None)}
+        return Sources(STATIC_KEY, (STATIC_KEY,), files, source.notes())
+    there = source.partitions()
+    partition = _decide(experiment, partition, there, now or datetime.now(UTC))
+    wanted = keys.previous(partition, data.window, data.period) if trains else []
     window = tuple(key for key in wanted if key in there)
     if trains and not window:
         raise PlanError(
-            f"no data to train on: data.window is {experiment.data.window}, and none of the partitions "
-            f"{wanted[0]} to {wanted[-1]} has data at {source}. Take a later partition, or raise data.window."
+            f"no data to train on: data.window is {data.window}, and none of the partitions {wanted[0]} to {wanted[-1]} has "
+            f"data at {data.source}. Take a later partition, or raise data.window."
         )
     missing = [key for key in wanted if key not in there]
     notes = (f"the window {wanted[0]} to {wanted[-1]} has no data for {', '.join(missing)}",) if missing else ()
-    return Sources(partition, window, {key: files(key) for key in (*window, partition)}, notes)
+    files = {key: source.files(key) for key in (*window, partition)}
+    return Sources(partition, window, files, notes + source.notes())
+
+
+def _decide(experiment: Experiment, partition: str | None, there: Sequence[str], now: datetime) -> str:
+    """The partition asked for, or the newest complete one that has data."""
+    data = experiment.data
+    partition = partition or next((key for key in reversed(there) if keys.is_complete(key, now, data.period)), None)
+    if partition is None:
+        what = "matches no file" if data.date_column is None else f"has no row (column `{data.date_column}`)"
+        raise PlanError(
+            f"no data for any complete partition: data.source `{data.source}` {what} of a {data.period} that is over."
+        )
+    keys.parse_key(partition, data.period)
+    if not keys.is_complete(partition, now, data.period):
+        earlier = keys.previous(keys.key_of(now.date(), data.period), 1, data.period)[0]
+        raise PlanError(
+            f"partition {partition} is not over yet (UTC): its data may still grow. Take an earlier one, such as {earlier}."
+        )
+    if partition not in there:
+        known = (
+            f"there is data for {there[0]} to {there[-1]}" if there else f"there is data for no {data.period} at all"
+        )
+        raise PlanError(f"no data for {partition} at {place_of(data, partition)} ({known}).")
+    return partition
 
 
 def make_plan(experiment: Experiment, sources: Sources, settings: Settings, options: RunOptions | None = None) -> Plan:
@@ -178,7 +204,7 @@ class Layout:
         self._fingerprint = base_fingerprint(experiment.base.model, settings)
 
     def format(self, key: str, files: Sequence[SourceFile]) -> Step:
-        named = [{"name": f.path.name, "sha256": f.sha256, "split": f.split} for f in files]
+        named = [{"name": f.name, "sha256": f.sha256, "split": f.split} for f in files]
         return self.step(f"format[{key}]", graph.FORMAT, key, {}, extra={"files": named}, files=tuple(files))
 
     def cell(self, subject: str, tested: str, finetune: str | None = None, step_id: str | None = None) -> Step:
@@ -201,7 +227,10 @@ class Layout:
     ) -> Step:
         config = {path: graph.read_path(self._experiment, path) for path in definition.reads} | dict(extra or {})
         if definition.name == "evaluate" and self._experiment.data.dated:
-            del config["data.split"]  # a dated run is scored on its whole partition
+            # A dated run is scored on its whole partition, but for near copies of what its subject was trained on.
+            split = config.pop("data.split")
+            if "finetune" in inputs:
+                config["data.split.near_copies"] = split["near_copies"]
         if self._fingerprint and any(path.split(".")[0] == "base" for path in definition.reads):
             config["base.fingerprint"] = self._fingerprint
         if self._options.limit:

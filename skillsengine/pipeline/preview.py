@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from skillsengine.pipeline.graph import FORMAT, narrow
+from skillsengine.pipeline.heavy import import_heavy
 from skillsengine.pipeline.plan import PlanError, Sources, base_roots
 from skillsengine.settings import Settings
+from skillsengine.sources.connection import Connect, environment_connect
 from skillsengine.spec.schema import Experiment
 from skillsengine.stages.contract import Limit, Progress, StageConfig, StageContext
 from skillsengine.stages.rows import REJECTED, ROWS, parse_row
@@ -49,22 +50,26 @@ def _nothing(progress: Progress | None = None) -> None:
 
 
 def preview(
-    experiment: Experiment, sources: Sources, settings: Settings, *, trusted: bool = False
+    experiment: Experiment,
+    sources: Sources,
+    settings: Settings,
+    *,
+    trusted: bool = False,
+    connect: Connect = environment_connect,
 ) -> list[PreviewedRow]:
     """The first rows of the newest training partition, exactly as `finetune` would see them uncut.
 
     Raises StageError and ModelError as `format` and the tokenizer do, PlanError if no row has labels.
     """
     formatter, encoding, base = (
-        importlib.import_module(f"skillsengine.{name}")
-        for name in ("stages.format", "modeling.encoding", "modeling.base")
+        import_heavy(f"skillsengine.{name}") for name in ("stages.format", "modeling.encoding", "modeling.base")
     )
     store, key = Store(settings.store_root), sources.window[-1]
     roots = base_roots(experiment, settings, trusted=trusted)
     tokenizer = base.load_tokenizer(experiment.base, bases=store.bases, allowed_roots=roots)
     with tempfile.TemporaryDirectory(prefix="skillsengine-preview-") as folder:
         out = Path(folder)
-        context = StageContext(_nothing, _nothing, _Silent(), out, store.bases, roots)
+        context = StageContext(_nothing, _nothing, _Silent(), out, store.bases, roots, connect=connect)
         config = StageConfig(narrow(experiment, FORMAT), key, sources.files[key], Limit(rows=20 * ROWS_SHOWN))
         formatter.run(config, {}, out, context)
         rows = [parse_row(line) for line in (out / ROWS).read_text(encoding="utf-8").splitlines()]
@@ -74,7 +79,8 @@ def preview(
             f"partition {key}: none of the first {len(rows)} rows has labels in the column `{experiment.data.labels}` "
             f"(rows that could not be read stand in {REJECTED} of a run). Set data.labels to the column with the skills."
         )
-    return [_previewed(row.id, row.prompt, row.answer or "", tokenizer, encoding.encode) for row in labelled]
+    template = experiment.prompt.template
+    return [_previewed(row.id, row.prompt(template), row.answer or "", tokenizer, encoding.encode) for row in labelled]
 
 
 def _previewed(name: str, prompt: str, answer: str, tokenizer: Any, encode: Any) -> PreviewedRow:

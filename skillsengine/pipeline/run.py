@@ -33,11 +33,12 @@ from skillsengine.pipeline.plan import (
 )
 from skillsengine.pipeline.provenance import spec_commit
 from skillsengine.settings import Settings
+from skillsengine.sources.connection import Connect, environment_connect
+from skillsengine.sources.files import SourceFile
 from skillsengine.spec.load import resolved
 from skillsengine.spec.schema import Experiment
 from skillsengine.stages.contract import Limit
 from skillsengine.storage.catalog import Catalog, CatalogError, RunRow, VersionRow
-from skillsengine.storage.partitions import SourceFile
 from skillsengine.storage.store import Store
 
 Trigger = Literal["cli", "scheduled", "manual", "backfill", "asset"]
@@ -58,6 +59,8 @@ class Run:
     trigger: str
     versions: tuple[str, ...] = ()
     """`evaluations` only: the references to score."""
+    connect: Connect = environment_connect
+    """Who gives the credentials of the source's connection."""
 
     @property
     def partition(self) -> str:
@@ -76,7 +79,9 @@ class Run:
         return Catalog.open(self.settings.catalog_url)
 
     def around(self, observer: Observer | None = None) -> Surroundings:
-        return Surroundings(self.settings, self.store, self.catalog, self.id, self.run_id, self.options, observer)
+        return Surroundings(
+            self.settings, self.store, self.catalog, self.id, self.run_id, self.options, observer, self.connect
+        )
 
 
 def open_run(
@@ -91,16 +96,26 @@ def open_run(
     trigger: Trigger = "cli",
     kind: Kind = "retrain",
     versions: tuple[str, ...] = (),
+    connect: Connect = environment_connect,
 ) -> Run:
-    """Pin the run, or find what its first call pinned.
+    """Pin the run, or find what its first call pinned. The first call reads the source's files, to hash them.
 
-    Raises PlanError and SourceError where the data does not allow the run, CatalogError where the catalog does not answer.
+    Raises PlanError and SourceError where the data does not allow the run, SourceUnavailable where the source does not
+    answer, CatalogError where the catalog does not.
     """
     catalog = Catalog.open(settings.catalog_url)
     row = catalog.get_run(dag_id, run_id)
     if row is None:
         options = options or RunOptions()
-        sources = find_sources(experiment, partition, settings, trusted=options.trusted, trains=kind == "retrain")
+        sources = find_sources(
+            experiment,
+            partition,
+            settings,
+            trusted=options.trusted,
+            trains=kind == "retrain",
+            connect=connect,
+            memory=catalog,
+        )
         if force:
             options = _forced(experiment, sources, settings, options)
         row = catalog.pin_run(
@@ -114,7 +129,7 @@ def open_run(
             trigger=trigger,
             spec_commit=spec_commit(settings, experiment.name),
         )
-    return _unpinned(row, settings)
+    return replace(_unpinned(row, settings), connect=connect)
 
 
 def _forced(experiment: Experiment, sources: Sources, settings: Settings, options: RunOptions) -> RunOptions:
@@ -134,19 +149,24 @@ def _pinned(sources: Sources, options: RunOptions, versions: tuple[str, ...]) ->
         "window": list(sources.window),
         "notes": list(sources.notes),
         "versions": list(versions),
-        "files": {
-            key: [{"path": str(f.path), "sha256": f.sha256, "split": f.split} for f in files]
-            for key, files in sources.files.items()
-        },
+        "files": {key: [_pinned_file(file) for file in files] for key, files in sources.files.items()},
     }
+
+
+def _pinned_file(file: SourceFile) -> dict[str, Any]:
+    """As JSON. Of the credentials only the name of their connection is in it."""
+    return {name: value for name, value in vars(file).items() if value is not None} | {"uri": str(file.uri)}
+
+
+def _unpinned_file(pinned: Mapping[str, Any]) -> SourceFile:
+    fields = dict(pinned)
+    uri = fields.pop("path", None) or fields.pop("uri")  # `path` is how local files were pinned once
+    return SourceFile(uri if "://" in uri else Path(uri), **fields)
 
 
 def _unpinned(row: RunRow, settings: Settings) -> Run:
     pinned: Mapping[str, Any] = row.options
-    files = {
-        key: tuple(SourceFile(Path(f["path"]), f["sha256"], f["split"]) for f in found)
-        for key, found in pinned["files"].items()
-    }
+    files = {key: tuple(_unpinned_file(file) for file in found) for key, found in pinned["files"].items()}
     limit = Limit(**pinned["limit"]) if pinned["limit"] else None
     return Run(
         id=row.id,

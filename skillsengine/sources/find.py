@@ -1,241 +1,249 @@
-"""Sources and their partitions: which files a spec's `data.source` means, for which month.
-
-A source is a file or a folder of JSON lines. `{partition}` in it stands for a key, and makes it dated.
-"""
+"""What a spec's `data.source` means: which partitions there are, which files each one is, and what identifies their bytes."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, date, datetime
+import hashlib
+import logging
+import time
+from collections.abc import Callable, Iterable
+from functools import cached_property
 from pathlib import Path
+from typing import Any, BinaryIO, Protocol
 
-from skillsengine.storage.files import sha256_of
+from skillsengine.sources import dated
+from skillsengine.sources.address import Address, parse_address
+from skillsengine.sources.connection import Connect, environment_connect
+from skillsengine.sources.errors import SourceChanged, SourceError, SourceUnavailable, SourceUnread
+from skillsengine.sources.files import UNREAD, Found, SourceFile
+from skillsengine.sources.hub import HubPlace, in_cache
+from skillsengine.sources.keys import STATIC_KEY, parse_key
+from skillsengine.sources.local import LocalPlace, nothing_for
+from skillsengine.sources.memory import Forgetful, Memory, is_settled, local_state
+from skillsengine.sources.names import one_format, splits
+from skillsengine.sources.objects import ObjectPlace, check_same_now
+from skillsengine.sources.opening import open_source
+from skillsengine.sources.patterns import PLACEHOLDER, Pattern
+from skillsengine.sources.reading.index import DateIndex, index_by_date
+from skillsengine.spec.schema import Data
 
-PLACEHOLDER = "{partition}"
-STATIC_KEY = "all"
-"""Key of the only partition of a source that is not dated."""
-SUFFIX = ".jsonl"
-_KEY = r"[0-9]{4}-[0-9]{2}"
-_SPLITS = {"train": "train", "validation": "validation", "dev": "validation", "valid": "validation"} | {
-    "val": "validation",
-    "test": "test",
-}
+log = logging.getLogger(__name__)
 
-
-class SourceError(Exception):
-    """A source cannot be read as asked; the text says what was looked for, where, and how to mend it."""
-
-
-@dataclass(frozen=True)
-class SourceFile:
-    """One file of a source."""
-
-    path: Path
-    sha256: str
-    """Of the bytes, when the plan was made."""
-    split: str | None = None
-    """`train`, `validation` or `test` where the file's name says so."""
+_CHUNK = 1 << 20
 
 
-def parse_key(key: str) -> date:
-    """`2026-03` -> the month's first day. Raises SourceError for anything else."""
-    if re.fullmatch(_KEY, key):
-        year, month = int(key[:4]), int(key[5:])
-        if year >= 1 and 1 <= month <= 12:
-            return date(year, month, 1)
-    raise SourceError(f"`{key}` is no partition: a month is written as YYYY-MM, such as 2026-03.")
+class Place(Protocol):
+    """A store of files: the local disk, a bucket, a data set of the Hub."""
+
+    left_out: list[str]
+    """What lies beside the data, looks like data and is not read, with the mend."""
+
+    def keys(self) -> set[str]:
+        """The partitions of which there is a file."""
+
+    def find(self, key: str | None) -> list[Found]:
+        """The files of one partition, or of a static source."""
 
 
-def key_of(day: date) -> str:
-    """The key of the partition that a day belongs to."""
-    return f"{day.year:04d}-{day.month:02d}"
+class Source:
+    """The source of one spec, looked at once: ask a new one to look again.
 
+    Paths of specs stay inside `roots`; `trusted` ones were named on the command line and may lie anywhere. `memory` spares
+    reading twice what did not change. With `read=False` nothing is downloaded: what was never read is UNREAD.
 
-def previous(key: str, n: int) -> list[str]:
-    """The `n` keys before `key`, oldest first. Raises SourceError for a bad key, or before the year 1."""
-    first = parse_key(key)
-    months = first.year * 12 + first.month - 1
-    if months - n < 12:
-        raise SourceError(f"there are no {n} months before {key}: choose a smaller data.window.")
-    return [f"{m // 12:04d}-{m % 12 + 1:02d}" for m in range(months - n, months)]
-
-
-def is_complete(key: str, now: datetime) -> bool:
-    """Whether the period of `key` is over in UTC at the aware time `now`. Raises SourceError for a bad key."""
-    if now.tzinfo is None:
-        raise ValueError(f"{now}: whether a month is over needs an aware time")
-    present = now.astimezone(UTC)
-    first = parse_key(key)
-    return (present.year, present.month) > (first.year, first.month)
-
-
-def is_dated(source: str) -> bool:
-    """Whether a source has partitions."""
-    return PLACEHOLDER in source
-
-
-def resolve_source(
-    source: str,
-    project: Path,
-    allowed_roots: Iterable[Path],
-    *,
-    partition: str | None,
-    trusted: bool = False,
-) -> tuple[SourceFile, ...]:
-    """The files of a source, hashed, in the order of their names.
-
-    `partition` is a key for a dated source, None or `all` for a static one. `trusted` sources were named on the command
-    line and may lie anywhere. In a folder, files called train, validation (dev, valid, val) and test name their split.
-
-    Raises SourceError: nothing there, no JSON lines, outside of the roots (also through a link), a scheme that is not
-    read yet, split files beside others, or a file that cannot be read.
+    Raises SourceError for an address that is not read here. Methods raise it too: not there, not allowed, not readable; and
+    SourceUnavailable: no answer.
     """
-    with _looking(source):
-        _refuse_schemes(source)
-        _fits(source, partition)
-        roots = None if trusted else tuple(root.resolve() for root in allowed_roots)
-        path = _place(source, project, partition or STATIC_KEY)
-        _inside(path, roots, source)
-        if not path.exists():
-            raise SourceError(_nothing_at(path, source, project, partition))
-        if not path.is_dir():
-            if path.suffix != SUFFIX:
-                raise SourceError(f"{path} is not read: a source is JSON lines, in a file whose name ends in {SUFFIX}.")
-            return (SourceFile(path, sha256_of(path)[0]),)
-        files = _in_folder(path)
-        for file in files:
-            _inside(file, roots, source)
-        splits = _splits(path, files)
-        return tuple(SourceFile(file, sha256_of(file)[0], splits.get(file)) for file in files)
 
+    def __init__(
+        self,
+        data: Data,
+        project: Path,
+        roots: Iterable[Path],
+        *,
+        trusted: bool = False,
+        connect: Connect = environment_connect,
+        memory: Memory | None = None,
+        read: bool = True,
+    ) -> None:
+        self._data, self._connect, self._read = data, connect, read
+        self._memory: Memory = memory or Forgetful()
+        self._address = parse_address(data.source)
+        self._place = _place(data, self._address, project, None if trusted else tuple(roots), connect)
 
-def available_partitions(source: str, project: Path, allowed_roots: Iterable[Path], trusted: bool = False) -> list[str]:
-    """The keys of a dated source whose file, or folder with a file in it, is there; sorted, complete or not.
-
-    Raises SourceError: not dated, outside of the roots, a scheme that is not read yet, or a folder that cannot be read.
-    """
-    with _looking(source):
-        _refuse_schemes(source)
-        if not is_dated(source):
-            raise SourceError(f"data.source {source} has no partitions: there is no `{PLACEHOLDER}` in it.")
-        parts = Path(source).parts
-        first = next(i for i, part in enumerate(parts) if PLACEHOLDER in part)
-        folder = project.joinpath(*parts[:first])
-        _inside(folder, None if trusted else tuple(root.resolve() for root in allowed_roots), source)
-        if not folder.is_dir():
-            return []
-        # The first placeholder of the name is captured; a second one must say the same.
-        pattern = re.escape(parts[first]).replace(re.escape(PLACEHOLDER), f"(?P<key>{_KEY})", 1)
-        pattern = pattern.replace(re.escape(PLACEHOLDER), "(?P=key)")
-        found = (re.fullmatch(pattern, entry.name) for entry in folder.iterdir())
-        keys = sorted({match["key"] for match in found if match and _is_key(match["key"])})
-        return [key for key in keys if _has_data(_place(source, project, key))]
-
-
-@contextmanager
-def _looking(source: str) -> Iterator[None]:
-    """What the system says about a path (no permission, a circle of links, a name too long) becomes a SourceError."""
-    try:
-        yield
-    except (OSError, RuntimeError, ValueError) as error:
-        raise SourceError(
-            f"data.source {source!r} cannot be read: {error}. Mend the path or its permissions."
-        ) from error
-
-
-def _fits(source: str, partition: str | None) -> None:
-    if not is_dated(source):
-        if partition not in (None, STATIC_KEY):
+    def partitions(self) -> list[str]:
+        """The keys of a dated source that have data, complete or not; sorted."""
+        if not self._data.dated:
             raise SourceError(
-                f"data.source {source} has no partition {partition}: without `{PLACEHOLDER}` in it, it is one set. "
-                f"Run it without a partition, or put `{PLACEHOLDER}` in the place of the month."
+                f"data.source {self._data.source} has no partitions: there is no `{PLACEHOLDER}` in it, and data.date_column "
+                "names no column."
             )
-    elif partition is None:
-        raise SourceError(f"data.source {source} is dated: say which partition, such as 2026-03.")
-    else:
-        parse_key(partition)
+        if self._data.date_column is not None:
+            return dated.keys_of(self._dated[0])
+        return sorted(self._place.keys())
 
+    def files(self, partition: str | None) -> tuple[SourceFile, ...]:
+        """The files of one partition (None or `all`: of a static source) in the order of their names, with their sha256.
 
-def _is_key(text: str) -> bool:
-    try:
-        parse_key(text)
-    except SourceError:
-        return False
-    return True
+        In a folder, files called train, validation (dev, valid, val) and test name their split.
+        """
+        self._check_fits(partition)
+        if self._data.date_column is not None:
+            return self._rows_of(str(partition))
+        found = self._place.find(partition if self._data.dated else None)
+        split = self._splits(found)
+        return tuple(self._file(file, self._sha256(file), split=name) for file, name in zip(found, split, strict=True))
 
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know of what was looked at so far: files beside the data, rows without a date."""
+        left_out = list(dict.fromkeys(self._place.left_out))
+        more = f" and {len(left_out) - 3} more" if len(left_out) > 3 else ""
+        notes = (f"beside the data lies what is not read: {', '.join(left_out[:3])}{more}",) if left_out else ()
+        return notes + (self._dated[1] if self._data.date_column is not None else ())
 
-def _refuse_schemes(source: str) -> None:
-    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", source)
-    if scheme is None:
-        return
-    if scheme[1].lower() in ("s3", "gs", "hf"):
-        raise SourceError(
-            f"data.source {source}: {scheme[1]}:// is not read yet. Copy the data into a folder and name that folder."
+    def _check_fits(self, partition: str | None) -> None:
+        source = self._data.source
+        if not self._data.dated:
+            if partition not in (None, STATIC_KEY):
+                raise SourceError(
+                    f"data.source {source} has no partition {partition}: without `{PLACEHOLDER}` in it, it is one set. "
+                    f"Run it without a partition, put `{PLACEHOLDER}` in the place of the {self._data.period}, or set "
+                    "data.date_column."
+                )
+        elif partition is None:
+            raise SourceError(f"data.source {source} is dated: say which partition, such as 2026-03.")
+        else:
+            parse_key(partition, self._data.period)
+
+    def _splits(self, found: list[Found]) -> list[str | None]:
+        names = [file.name for file in found]
+        place = _folder_of(found)
+        one_format(place, [file.name or str(file.uri) for file in found])
+        return splits(place, names)
+
+    def _file(self, found: Found, sha256: str, *, split: str | None, partition: str | None = None) -> SourceFile:
+        connection = None if isinstance(found.uri, Path) else self._data.connection
+        return SourceFile(found.uri, sha256, split, partition, found.size, found.identity, connection)
+
+    def _rows_of(self, key: str) -> tuple[SourceFile, ...]:
+        indexes, _ = self._dated
+        split = self._splits([file for file, _ in indexes])
+        files = tuple(
+            self._file(file, index.partitions[key][1], split=name, partition=key)
+            for (file, index), name in zip(indexes, split, strict=True)
+            if key in index.partitions
         )
-    raise SourceError(f"data.source {source}: {scheme[1]}:// is no source. Name a file or a folder of JSON lines.")
+        if not files:
+            raise SourceError(nothing_for(key, place_of(self._data, key), dated.keys_of(indexes), self._data.period))
+        return files
+
+    @cached_property
+    def _dated(self) -> tuple[list[tuple[Found, DateIndex]], tuple[str, ...]]:
+        """(every file with its index, notes)"""
+        found = self._place.find(None)
+        self._splits(found)
+        indexes = [(file, self._index(file)) for file in found]
+        undated = dated.Undated.among(index for _, index in indexes)
+        data = self._data
+        return indexes, dated.check_dates(data.source, str(data.date_column), undated, data.max_rejected)
+
+    def _index(self, found: Found) -> DateIndex:
+        column, period = str(self._data.date_column), self._data.period
+
+        def read() -> Any:
+            file = self._file(found, UNREAD, split=None)
+            with self._open(file) as stream:
+                return dated.as_json(index_by_date(file, stream, column, period))
+
+        stored = self._remembered(found, dated.question(column, period), read)
+        if stored is None:
+            raise SourceUnread(
+                f"{found.uri} was never read: which partitions it has stands in its column `{column}`, and a plan downloads "
+                "nothing. `skillsengine plan --read` reads it, and so does a run; after that it is known."
+            )
+        return dated.from_json(stored)
+
+    def _sha256(self, found: Found) -> str:
+        def read() -> Any:
+            with self._open(self._file(found, UNREAD, split=None)) as stream:
+                return _hash(stream)
+
+        return found.sha256 or self._remembered(found, "sha256", read) or UNREAD
+
+    def _open(self, file: SourceFile) -> BinaryIO:
+        if not isinstance(file.uri, Path):
+            log.info("reading %s (%.1f MB) for the first time", file.uri, (file.size or 0) / 1e6)
+        return open_source(file, self._connect)
+
+    def _remembered(self, found: Found, question: str, read: Callable[[], Any]) -> Any | None:
+        """The answer from memory, or by reading; None where reading would be a download that is not wanted."""
+        if isinstance(found.uri, Path):
+            try:
+                return self._of_local(found.uri, question, read)
+            except OSError as error:
+                raise SourceError(
+                    f"{found.uri}: cannot be read ({error.strerror or error}). Mend the file or its permissions."
+                ) from error
+        uri, state = _known_as(found, self._address), str(found.identity)
+        answer = self._memory.recall_reading(uri, question, state)
+        if answer is None and (self._read or self._in_cache(found)):
+            try:
+                answer = read()
+                self._check_unchanged(found)
+            except SourceChanged as error:
+                raise SourceUnavailable(str(error)) from error
+            self._memory.remember_reading(uri, question, state, answer)
+        return answer
+
+    def _of_local(self, path: Path, question: str, read: Callable[[], Any]) -> Any:
+        state, settled = local_state(path), is_settled(path, time.time_ns())
+        answer = self._memory.recall_reading(str(path), question, state)
+        if answer is None:
+            answer = read()
+            if settled and local_state(path) == state:
+                self._memory.remember_reading(str(path), question, state, answer)
+        return answer
+
+    def _in_cache(self, found: Found) -> bool:
+        if self._address.scheme != "hf":
+            return False
+        return in_cache(found, parse_address(str(found.uri))) is not None
+
+    def _check_unchanged(self, found: Found) -> None:
+        """After reading: what was read must be what was found. Files of the Hub lie at a commit, and never change."""
+        if self._address.scheme != "hf":
+            check_same_now(self._file(found, UNREAD, split=None), self._address, self._connect)
 
 
-def _place(source: str, project: Path, key: str) -> Path:
-    return project / source.replace(PLACEHOLDER, key)
+def _place(data: Data, address: Address, project: Path, roots: tuple[Path, ...] | None, connect: Connect) -> Place:
+    pattern = Pattern(address.path, data.period)
+    if address.local:
+        return LocalPlace(address, pattern, project, roots)
+    kind = HubPlace if address.scheme == "hf" else ObjectPlace
+    return kind(address, pattern, data.connection, connect)
 
 
-def _inside(path: Path, roots: tuple[Path, ...] | None, source: str) -> None:
-    """Links are followed first: what counts is where the bytes are."""
-    if roots is None:
-        return
-    real = path.resolve()
-    if not any(real.is_relative_to(root) for root in roots):
-        allowed = ", ".join(str(root) for root in roots)
-        raise SourceError(
-            f"data.source {source} leads to {real}, outside of the folders that a spec may read ({allowed}). "
-            "Move the data there, add its folder to SKILLSENGINE_DATA_ROOTS, or name it on the command line "
-            "with --set data.source=..."
-        )
+def place_of(data: Data, key: str) -> str:
+    """Where a partition is, for texts."""
+    if data.date_column is not None:
+        return f"{data.source} (column `{data.date_column}`)"
+    return data.source.replace(PLACEHOLDER, key)
 
 
-def _in_folder(folder: Path) -> list[Path]:
-    names = sorted(entry.name for entry in folder.iterdir())
-    files = [folder / name for name in names if name.endswith(SUFFIX) and not name.startswith(".")]
-    if not files:
-        holds = f"it holds {', '.join(names[:5])}{', ...' if len(names) > 5 else ''}" if names else "it is empty"
-        raise SourceError(f"no data in {folder}: there is no file ending in {SUFFIX} ({holds}).")
-    for file in files:
-        if not file.is_file():
-            raise SourceError(f"{file} is no file, though it is called like one. Move it out of the source.")
-    return files
+def _known_as(found: Found, address: Address) -> str:
+    """What a remote file is remembered as. One of the Hub by its content, whatever the commit."""
+    if address.scheme != "hf":
+        return str(found.uri)
+    return f"hf://datasets/{address.root}/{parse_address(str(found.uri)).path}"
 
 
-def _splits(folder: Path, files: list[Path]) -> dict[Path, str]:
-    """File -> split, for all of them or for none."""
-    named = {file: _SPLITS[file.stem] for file in files if file.stem in _SPLITS}
-    others = [file.name for file in files if file not in named]
-    if named and others:
-        raise SourceError(
-            f"{folder}: {', '.join(file.name for file in named)} name their split, and beside them "
-            f"{', '.join(others)} does not. "
-            "Call every file train, validation (dev, valid, val) or test, or none of them."
-        )
-    for split in set(named.values()):
-        same = [file.name for file in named if named[file] == split]
-        if len(same) > 1:
-            raise SourceError(f"{folder}: {' and '.join(same)} are both the {split} split. Keep one of them.")
-    return named
+def _folder_of(found: list[Found]) -> str:
+    """The place that files have in common, for error texts."""
+    uri = str(found[0].uri)
+    return uri.removesuffix(f"/{found[0].name}") if len(found) > 1 else uri
 
 
-def _has_data(path: Path) -> bool:
-    if path.is_dir():
-        return any(entry.suffix == SUFFIX and not entry.name.startswith(".") for entry in path.iterdir())
-    return path.is_file()
-
-
-def _nothing_at(path: Path, source: str, project: Path, partition: str | None) -> str:
-    if not is_dated(source):
-        return (
-            f"no data at {path}: data.source names a file or folder that is not there. Put the data there, or mend it."
-        )
-    keys = available_partitions(source, project, (), trusted=True)
-    there = f"there is {keys[0]} to {keys[-1]} ({len(keys)} in all)" if keys else "no month of it is there"
-    return f"no data for {partition} at {path}: {there}. Wait for it, put it there, or choose another partition."
+def _hash(stream: BinaryIO) -> str:
+    digest = hashlib.sha256()
+    while chunk := stream.read(_CHUNK):
+        digest.update(chunk)
+    return digest.hexdigest()

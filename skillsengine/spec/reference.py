@@ -82,7 +82,9 @@ def _rows(model: type[BaseModel], prefix: str) -> list[str]:
             rows += _rows(annotation, f"{prefix}{name}.")
             continue
         kind = (type_text(annotation) + bounds_text(field.metadata)).replace("|", "\\|")
-        rows.append(f"| `{prefix}{name}` | {kind} | {default_text(field)} | {(field.description or '').strip()} |")
+        rows.append(
+            f"| `{prefix}{name}` | {kind} | {default_text(field)} | {' '.join((field.description or '').split())} |"
+        )
     return rows
 
 
@@ -113,7 +115,9 @@ def reference() -> str:
                 sections += ["", "Each of `evaluate.shots` takes:", "", *head, *_rows(nested, "")]
         else:
             kind = (type_text(field.annotation) + bounds_text(field.metadata)).replace("|", "\\|")
-            text.append(f"| `{name}` | {kind} | {default_text(field)} | {(field.description or '').strip()} |")
+            text.append(
+                f"| `{name}` | {kind} | {default_text(field)} | {' '.join((field.description or '').split())} |"
+            )
     return "\n".join([*text, *sections, ""])
 
 

@@ -279,12 +279,29 @@ class Notify(Section):
 
     connection: ConnectionId | None = None
     """Airflow connection (type `smtp` or `http`) that messages go over; null sends none."""
-    to: tuple[str, ...] = ()
+    to: tuple[Annotated[str, Field(pattern=r"^[^@\s,;<>]+@[^@\s,;<>]+$", examples=["team@example.com"])], ...] = ()
     """Mail addresses, for an SMTP connection."""
     on: tuple[Literal["failure", "deadline", "verdict"], ...] = ("failure", "deadline", "verdict")
     """What is told: a run that failed, a run that is not done by its `deadline`, the gate's verdict."""
     deadline: Duration | None = None
     """A run should be done so long after it was due (90s, 15m, 6h, 3d); null sets none."""
+
+    @model_validator(mode="after")
+    def _told_to_somebody(self) -> Self:
+        # `connection: null` in a spec that extends another one silences what that one tells: no mistake.
+        if self.connection is None and "connection" not in self.model_fields_set:
+            for name in ("to", "deadline"):
+                if getattr(self, name):
+                    raise ValueError(
+                        f"{name}: nothing is sent without notify.connection. Name a connection of Airflow's there, or leave "
+                        f"`{name}` out"
+                    )
+        if self.connection is not None and self.deadline is not None and "deadline" not in self.on:
+            raise ValueError(
+                "deadline: `on` leaves it out, so nobody would hear of a missed one. Add `deadline` to notify.on, or leave "
+                "notify.deadline out"
+            )
+        return self
 
 
 class StageResources(Section):
@@ -310,7 +327,7 @@ class Resources(Section):
     pool: str = "default_pool"
     """Pool of the stages' tasks."""
     priority: int = Field(1, ge=1, le=1_000_000)
-    """Airflow's priority weight: where slots are few, tasks with a higher one go first."""
+    """Where slots are few, tasks of experiments with a higher one go first (1 to 1000000); 1 is a place among neighbours."""
     retries: int = Field(2, ge=0, le=100)
     """Retries of a task; the wait doubles from `retry_delay` up to an hour."""
     retry_delay: Duration = timedelta(seconds=30)

@@ -111,7 +111,8 @@ class AnswerTrainer(Trainer):  # type: ignore[misc]  # transformers ships no typ
         # The loss below is divided by the supervised tokens of the whole optimizer step, whatever the micro-batches.
         self.model_accepts_loss_kwargs = True
         self.loss_is_scaled_for_ga = True
-        self._validation = sorted(validation, key=len)
+        self._validation = validation
+        self._by_length = sorted(range(len(validation)), key=lambda place: len(validation[place]))
         self._pad_id, self._training_log, self._checkpoints = pad_id, log, checkpoints
         self._step_tokens, self._step_started = 0, 0.0
 
@@ -143,7 +144,7 @@ class AnswerTrainer(Trainer):  # type: ignore[misc]  # transformers ships no typ
         self.model.eval()
         for start in range(0, len(self._validation), size):
             self._training_log.measuring(start, len(self._validation))
-            batch = collate(self._validation[start : start + size], self._pad_id)
+            batch = collate([self._validation[place] for place in self._by_length[start : start + size]], self._pad_id)
             with torch.no_grad():
                 place = self.args.device
                 logits, gold = answer_logits(self.model, batch["input_ids"].to(place), batch["labels"].to(place))

@@ -35,8 +35,11 @@ _PLAIN: dict[int, str | None] = {
     **dict.fromkeys([0xAD, 0x200B, 0x200E, 0x200F, *range(0x202A, 0x202F), 0x2060, *range(0x2066, 0x206A), 0xFEFF]),
     **dict.fromkeys([0x0A, 0x0B, 0x0C, 0x85, 0x2028, 0x2029], "\n"),
     **{code: unicodedata.normalize("NFKC", chr(code)) for code in range(0xFB00, 0xFB07)},  # ligatures
-    0x09: "\t",
 }
+del _PLAIN[0x09], _PLAIN[0x0A], _PLAIN[0x20]
+_NOT_PLAIN = re.compile(f"[{''.join(map(re.escape, map(chr, sorted(_PLAIN))))}]")
+_LINES = re.compile(r"\n{3,}")
+_OTHER_SPACE = re.compile("[" + "".join(c for c in map(chr, range(0x3001)) if c.isspace() and c not in " \n") + "]")
 
 
 def drop_html(text: str) -> str:
@@ -93,16 +96,22 @@ def normalize_unicode(text: str) -> str:
 
     Not NFKC: it would turn `m²` into `m2` and `½` into `1⁄2`.
     """
-    plain = text.replace("\r\n", "\n").replace("\r", "\n").translate(_PLAIN)
+    plain = _NOT_PLAIN.sub(_plain, text.replace("\r\n", "\n").replace("\r", "\n"))
     # Composed last: an invisible mark can stand between a letter and its accent.
     return unicodedata.normalize("NFC", plain)
 
 
+def _plain(char: re.Match[str]) -> str:
+    return _PLAIN[ord(char[0])] or ""
+
+
 def collapse_whitespace(text: str) -> str:
     """One space for every run of spaces and tabs, none at the ends of lines, at most one empty line in a row."""
-    text = re.sub(r"[^\S\n]+", " ", text.replace("\r\n", "\n").replace("\r", "\n"))
-    text = re.sub(r" ?\n ?", "\n", text)
-    return re.sub(r"\n{3,}", "\n\n", text).strip()
+    text = _OTHER_SPACE.sub(" ", text.replace("\r\n", "\n").replace("\r", "\n"))
+    # Not one regular expression for runs of spaces: it stops at each single one, which took most of the stage's time.
+    while "  " in text:
+        text = text.replace("  ", " ")
+    return _LINES.sub("\n\n", text.replace(" \n", "\n").replace("\n ", "\n")).strip()
 
 
 STEPS: dict[CleaningStep, Callable[[str], str]] = {

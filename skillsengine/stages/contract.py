@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from skillsengine.sources.connection import Connect, environment_connect
+from skillsengine.sources.files import SourceFile as SourceFile
 from skillsengine.spec.schema import Experiment
-from skillsengine.storage.partitions import SourceFile as SourceFile
 
 Summary = dict[str, Any]
 """Plain JSON: numbers and short texts only. It stands in the manifest, the catalog and the XCom."""
@@ -103,3 +104,5 @@ class StageContext:
     """Folders that a local `base.model` may stand in; the first is the project."""
     digest: str = ""
     """Digest of the artifact to be."""
+    connect: Connect = environment_connect
+    """The fields of a connection, by its id; `format` opens remote files with it."""

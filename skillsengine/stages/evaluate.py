@@ -11,20 +11,27 @@ import hashlib
 import json
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from skillsengine.scoring.lexicon import Lexicon
 from skillsengine.scoring.metrics import parse_rate, set_scores, verbatim_rate
 from skillsengine.scoring.predictions import Answer, Answers
 from skillsengine.stages.contract import Limit, Progress, StageConfig, StageContext, StageError, Summary
-from skillsengine.stages.rows import Row, test_rows
+from skillsengine.stages.near_copies import Keys
+from skillsengine.stages.rows import Row, read_rows
+from skillsengine.stages.splits import row_index, scored_rows
+from skillsengine.stages.trained_on import near_copies_of_trained, read_keys
 from skillsengine.storage.artifact import Artifact
 
-VERSION = 1
+VERSION = 2
 
 PREDICTIONS, METRICS = "predictions.jsonl", "metrics.json"
-TRAINED_ON, LEXICON = "trained_on.txt", "lexicon.json"
+LEXICON = "lexicon.json"
 _TABLE_ROWS = 50
 
 
@@ -32,19 +39,22 @@ def run(config: StageConfig, inputs: Mapping[str, Artifact], out: Path, context:
     """Score `config.key` on the partition `inputs["format"]`; `adapter` and `lexicon` are of `inputs["finetune"]`.
     Returns
 
-    {"subject", "partition", "rows", "labelled_rows", "excluded_trained_on", "verbatim_rate", "parse_rate",
-    "seconds"}, with labels {"gold_skills", "predicted_skills", "true_positives", "precision", "recall", "f1"}, of a
-    model {"generated_tokens", "tokens_per_second"}, and of a model with labels {"token_precision", "token_recall",
-    "token_f1"}. Rates and scores lie between 0 and 1; `seconds` is all of the subject's work.
+    {"subject", "partition", "rows", "labelled", "labelled_rows", "excluded_trained_on", "excluded_near_copies",
+    "skills_per_ad", "verbatim_rate", "parse_rate", "seconds"}, with labels {"gold_skills", "predicted_skills",
+    "true_positives", "precision", "recall", "f1"}, of a model {"generated_tokens", "tokens_per_second"}, and of a model with
+    labels {"token_precision", "token_recall", "token_f1"}. Rates and scores lie between 0 and 1; `labelled` says whether any
+    scored row has labels; `skills_per_ad` is the mean number of predicted skills; `seconds` is all of the subject's work.
 
-    Rows that the adapter was trained on are left out; of the others, at most `evaluate.max_rows`, chosen by a hash of
-    their texts, so that all subjects and all runs take the same.
+    Rows that the adapter was trained on are left out, and so are near copies of them (`near_copies`; an adapter of VERSION 1
+    knows exact copies only). Of the others, at most `evaluate.max_rows` are scored, chosen by a hash of their texts, so that
+    all subjects and all runs take the same. Only the rows that are scored are read.
 
     Raises StageError where no row is left, and for a base or an adapter that cannot be used.
     """
     if config.key not in ("adapter", "base", "lexicon"):
         raise StageError(f"evaluate: `{config.key}` is no subject; it scores adapter, base or lexicon.")
-    rows, excluded = _select(config, inputs)
+    selected = _select(config, inputs)
+    rows = selected.rows
     started = time.monotonic()
     if config.key == "lexicon":
         said = _lexicon(rows, inputs["finetune"], context)
@@ -58,8 +68,10 @@ def run(config: StageConfig, inputs: Mapping[str, Artifact], out: Path, context:
         "subject": config.key,
         "partition": inputs["format"].key,
         "rows": len(rows),
+        "labelled": any(row.skills is not None for row in rows),
         "labelled_rows": sum(row.skills is not None for row in rows),
-        "excluded_trained_on": excluded,
+        "excluded_trained_on": selected.trained_on,
+        "excluded_near_copies": selected.near_copies,
         **score(rows, said.answers),
         "seconds": round(seconds, 3),
         **said.measured,
@@ -75,38 +87,53 @@ def run(config: StageConfig, inputs: Mapping[str, Artifact], out: Path, context:
 
 
 def score(rows: Sequence[Row], answers: Sequence[Answer]) -> dict[str, float | int]:
-    """Verbatim and parse rate over all rows; counts, precision, recall and F1 over the labelled ones, if there are
-    any."""
+    """Skills per ad, verbatim and parse rate over all rows; counts, precision, recall and F1 over the labelled ones, if there
+    are any."""
     pairs = list(zip(rows, answers, strict=True))
     labelled = [(row.skills, answer.skills) for row, answer in pairs if row.skills is not None]
     return {
         **(set_scores(labelled).as_dict() if labelled else {}),
+        "skills_per_ad": round(sum(len(answer.skills) for answer in answers) / len(answers), 3),
         "verbatim_rate": verbatim_rate((answer.skills, row.text) for row, answer in pairs),
         "parse_rate": parse_rate(answer.parsed for answer in answers),
     }
 
 
-def sample(rows: Sequence[Row], size: int | None, seed: int) -> list[Row]:
-    """At most `size` rows, those with the lowest hash of (seed, text), in their order: more rows or other subjects
-    change the choice as little as possible."""
-    if size is None or len(rows) <= size:
-        return list(rows)
-    ranks = [hashlib.sha256(f"{seed}:{row.key}".encode()).digest() for row in rows]
-    chosen = sorted(range(len(rows)), key=lambda place: (ranks[place], rows[place].id, place))[:size]
-    return [rows[place] for place in sorted(chosen)]
+def sample(keys: Keys, size: int | None, seed: int) -> NDArray[np.int64]:
+    """Places of at most `size` of the texts `keys`, ascending: those with the lowest hash of (seed, text), the earlier of
+    equal ones. More texts or other subjects change the choice as little as possible."""
+    if size is None or len(keys) <= size:
+        return np.arange(len(keys))
+    ranks = [hashlib.sha256(f"{seed}:{key:016x}".encode()).digest()[:8] for key in keys.tolist()]
+    order = np.argsort(np.frombuffer(b"".join(ranks), ">u8"), kind="stable")
+    return np.sort(order[:size])
 
 
-def _select(config: StageConfig, inputs: Mapping[str, Artifact]) -> tuple[list[Row], int]:
+@dataclass(frozen=True)
+class _Selected:
     """The rows to score, and how many test rows were left out because the adapter was trained on them."""
+
+    rows: list[Row]
+    trained_on: int
+    """Exact copies of trained texts."""
+    near_copies: int
+
+
+def _select(config: StageConfig, inputs: Mapping[str, Artifact]) -> _Selected:
     spec, formatted = config.spec, inputs["format"]
-    candidates = test_rows(formatted, spec.data.split, dated=spec.data.dated)
-    seen: set[str] = set()
+    keys = np.ascontiguousarray(row_index(formatted)["key"])
+    tested = scored_rows(formatted, spec.data.split, dated=spec.data.dated)
+    trained = near = np.zeros(len(keys), np.bool_)
     if config.key != "base":
-        seen = set(inputs["finetune"].file(TRAINED_ON).read_text(encoding="utf-8").split())
-    fresh = [row for row in candidates if row.key not in seen]
-    if not fresh:
-        raise StageError(_nothing_to_score(config, formatted, len(candidates)))
-    return sample(fresh, _size(spec.evaluate.max_rows, config.limit), spec.evaluate.seed), len(candidates) - len(fresh)
+        trained = tested & np.isin(keys, read_keys(inputs["finetune"]))
+        copies = near_copies_of_trained(inputs["finetune"], formatted, spec.data.split.near_copies)
+        near = tested & ~trained & np.isin(keys, copies)
+    fresh = np.flatnonzero(tested & ~trained & ~near)
+    if not len(fresh):
+        raise StageError(_nothing_to_score(config, formatted, int(tested.sum())))
+    wanted = np.zeros(len(keys), np.uint8)
+    wanted[fresh[sample(keys[fresh], _size(spec.evaluate.max_rows, config.limit), spec.evaluate.seed)]] = 1
+    return _Selected(list(read_rows(formatted, wanted.tobytes())), int(trained.sum()), int(near.sum()))
 
 
 def _size(max_rows: int | None, limit: Limit | None) -> int | None:
@@ -118,8 +145,9 @@ def _nothing_to_score(config: StageConfig, formatted: Artifact, candidates: int)
     where = f"evaluate[{config.key}]: no row to score in partition {formatted.key}"
     if candidates:
         return (
-            f"{where}: all of its {candidates} test rows stand in the adapter's training data, and nothing is scored on what "
-            "it was trained on. Score it on a partition outside of its training window, or on a source with other ads."
+            f"{where}: all of its {candidates} test rows stand in the adapter's training data, or are near copies of ads "
+            "there, and nothing is scored on what it was trained on. Score it on a partition outside of its training window, "
+            "or on a source with other ads."
         )
     split = config.spec.data.split
     rows = formatted.summary.get("rows", "unknown number of")

@@ -1,7 +1,8 @@
 """finetune: train a LoRA adapter on the rows' answers.
 
-Files: adapter/ (peft's own layout), tokenizer/, base.json, prompt.json, trained_on.txt, lexicon.json, metrics.jsonl,
-loss.png. Killed, it goes on from its newest whole checkpoint, and makes the same adapter as if it had not been.
+Files: adapter/ (peft's own layout), tokenizer/, base.json, prompt.json, trained_on.txt and trained_on.npy (`trained_on`),
+lexicon.json, metrics.jsonl, loss.png. Held in memory are the rows as tokens, 4 bytes each, and not their texts. Killed, it
+goes on from its newest whole checkpoint, and makes the same adapter as if it had not been.
 """
 
 from __future__ import annotations
@@ -9,56 +10,61 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from array import array
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from skillsengine.modeling.base import LoadedBase, load_base
-from skillsengine.modeling.encoding import Encoded, closing_tokens, encode
 from skillsengine.modeling.lora import ADAPTER_CONFIG, attach, untrained, update_matrices
 from skillsengine.modeling.memory import peak_gb, restart_peak
+from skillsengine.modeling.packed import PackedTexts
 from skillsengine.spec.schema import Experiment
 from skillsengine.stages.answer_trainer import AnswerTrainer, arguments, steps_per_epoch
 from skillsengine.stages.checkpoints import Checkpoints, step_of
 from skillsengine.stages.contract import Progress, StageConfig, StageContext, StageError, Summary
-from skillsengine.stages.rows import Row, training_rows
+from skillsengine.stages.overlong import Fitter
+from skillsengine.stages.splits import TRAIN, VALIDATION, TrainingRows, formatted_inputs, training_rows
+from skillsengine.stages.trained_on import write_trained_on
 from skillsengine.stages.training_log import TrainingLog, draw_losses
 from skillsengine.stages.translate import full_disk, model_errors
 from skillsengine.storage.artifact import Artifact
 
-VERSION = 1
+VERSION = 2
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class _Texts:
-    """Rows as tokens."""
+    """Rows as tokens, and what else is kept of them."""
 
-    train: list[Encoded]
-    validation: list[Encoded]
-    rows_cut: int
-    """Rows whose ad lost tokens to fit."""
-    rows_left_out: int
-    """Rows whose answer alone does not fit: an answer is never cut."""
+    train: PackedTexts
+    validation: PackedTexts
+    fitter: Fitter
+    """Its counts."""
+    keys: array[int]
+    """Of the rows, as numbers; shape (rows of which at least one text was made,)."""
+    skills: set[str]
+    """Labels of the training rows."""
 
 
 def run(config: StageConfig, inputs: Mapping[str, Artifact], out: Path, context: StageContext) -> Summary:
     """Train the adapter; returns {"steps", "epochs", "train_loss" (mean over the last epoch, nats a supervised token),
-    "validation_loss" (None without validation rows), "train_rows", "validation_rows", "rows_cut", "rows_left_out",
-    "tokens" (trained on), "tokens_per_second", "seconds" (of the steps, all attempts), "peak_memory_gb",
-    "trainable_parameters", "untrained_matrices", "resumed_from_step" (0 if it was not)}.
+    "validation_loss" (None without validation rows), "train_rows", "validation_rows" (as trained on: a row that was split
+    counts as its parts), the counts of `Fitter` and of `TrainingRows.summary`, "tokens" (trained on),
+    "tokens_per_second", "seconds" (of the steps, all attempts), "peak_memory_gb", "trainable_parameters",
+    "untrained_matrices", "resumed_from_step" (0 if it was not)}.
 
     Raises StageError without a row to train on, for a base or a target that cannot be used, when the loss diverges, and
     when a part of the adapter did not learn.
     """
     spec = config.spec
-    formatted = [artifact for name, artifact in sorted(inputs.items()) if name.startswith("format")]
-    train_rows, validation_rows = training_rows(formatted, spec.data.split, dated=spec.data.dated)
-    template = _template(formatted)
+    rows = training_rows(formatted_inputs(inputs), spec.data.split, dated=spec.data.dated)
     max_length = int(inputs["profile"].summary["max_length"])
     if config.limit:
         max_length = min(max_length, config.limit.tokens)
@@ -73,8 +79,8 @@ def run(config: StageConfig, inputs: Mapping[str, Artifact], out: Path, context:
             allowed_roots=context.allowed_roots,
             for_training=True,
         )
-        texts = _encode(train_rows, validation_rows, template, loaded.tokenizer, max_length)
-        _require_rows(texts, formatted, len(validation_rows), max_length)
+        texts = _encode(rows, Fitter(spec.prompt.template, loaded.tokenizer, max_length, spec.tokens.overlong))
+        _require_rows(texts, rows)
         model = attach(loaded.model, spec.lora, spec.train.seed)
 
     per_epoch = steps_per_epoch(len(texts.train), spec.train.effective_batch_size)
@@ -101,7 +107,8 @@ def run(config: StageConfig, inputs: Mapping[str, Artifact], out: Path, context:
     resumed_from = _train(trainer, checkpoints, texts, spec, context)
     dead = _require_learned(model, total)
     with full_disk(out, "the adapter"):
-        _write(out, model, loaded, spec, template, train_rows, validation_rows)
+        _write(out, model, loaded, spec, texts.skills)
+        write_trained_on(out, rows.formatted, np.frombuffer(texts.keys, np.uint64))
         told.write(out / "metrics.jsonl")
         draw_losses(told, out / "loss.png")
     context.tracker.image("loss", out / "loss.png")
@@ -112,8 +119,8 @@ def run(config: StageConfig, inputs: Mapping[str, Artifact], out: Path, context:
         "validation_loss": None if (loss := told.validation_loss()) is None else round(loss, 4),
         "train_rows": len(texts.train),
         "validation_rows": len(texts.validation),
-        "rows_cut": texts.rows_cut,
-        "rows_left_out": texts.rows_left_out,
+        **texts.fitter.counts(),
+        **rows.summary(),
         "tokens": told.tokens,
         "tokens_per_second": round(told.tokens / max(told.seconds, 1e-9), 1),
         "seconds": round(told.seconds, 1),
@@ -150,44 +157,45 @@ def _train(
     return start
 
 
-def _template(formatted: Sequence[Artifact]) -> str:
-    templates = {str(artifact.manifest.config["prompt.template"]) for artifact in formatted}
-    if len(templates) != 1:
-        raise StageError(
-            f"the partitions to train on were formatted with {len(templates)} prompt templates: {sorted(templates)}. "
-            "One adapter learns one: format them anew with the same prompt.template."
+def _encode(rows: TrainingRows, fitter: Fitter) -> _Texts:
+    """Rows as tokens, at most `max_length` each; what cannot be brought to that is left out and counted."""
+    texts = _Texts(PackedTexts(), PackedTexts(), fitter, array("Q"), set())
+    for part, row in rows:
+        fitting = fitter.fit(row)
+        for text in fitting:
+            (texts.train if part == TRAIN else texts.validation).append(text)
+        if fitting:
+            texts.keys.append(int(row.key, 16))
+        if part == TRAIN:
+            texts.skills.update(row.skills or ())
+    if fitter.rows_left_out:
+        log.warning(
+            "%d texts are left out: their answer alone fills tokens.max_length (%d)",
+            fitter.rows_left_out,
+            fitter.max_length,
         )
-    return templates.pop()
+    return texts
 
 
-def _encode(train: Sequence[Row], validation: Sequence[Row], template: str, tokenizer: Any, max_length: int) -> _Texts:
-    """Rows as tokens, at most `max_length` each; what cannot be cut to that is left out and counted."""
-    keep_end = closing_tokens(template, tokenizer)
-    parts, cut, left_out = [], 0, 0
-    for rows in (train, validation):
-        encoded = [encode(row.prompt, row.answer or "", tokenizer, max_length, keep_end=keep_end) for row in rows]
-        fitting = [text for text in encoded if len(text) <= max_length]
-        cut += sum(text.cut for text in fitting)
-        left_out += len(encoded) - len(fitting)
-        parts.append(fitting)
-    if left_out:
-        log.warning("%d rows are left out: their answer alone fills tokens.max_length (%d)", left_out, max_length)
-    return _Texts(parts[0], parts[1], cut, left_out)
-
-
-def _require_rows(texts: _Texts, formatted: Sequence[Artifact], validation_rows: int, max_length: int) -> None:
+def _require_rows(texts: _Texts, rows: TrainingRows) -> None:
     if texts.train:
         return
-    keys = ", ".join(str(artifact.key) for artifact in formatted) or "none"
-    if texts.rows_left_out:
+    fitter = texts.fitter
+    keys = ", ".join(str(artifact.key) for artifact in rows.formatted) or "none"
+    if fitter.rows_dropped:
         raise StageError(
-            f"no row to train on: the answers of all {texts.rows_left_out} rows are longer than tokens.max_length "
-            f"({max_length} tokens), and an answer is never cut. Raise it, or set it to `auto`."
+            f"no row to train on: {fitter.rows_dropped} rows are longer than tokens.max_length ({fitter.max_length} tokens), "
+            "and tokens.overlong is `drop`. Raise it, set it to `auto`, or let tokens.overlong be `cut` or `split`."
+        )
+    if fitter.rows_left_out:
+        raise StageError(
+            f"no row to train on: the answers of all {fitter.rows_left_out} rows are longer than tokens.max_length "
+            f"({fitter.max_length} tokens), and an answer is never cut. Raise it, or set it to `auto`."
         )
     raise StageError(
-        f"no row to train on in the partitions {keys}: every labelled row is held out ({validation_rows} for "
-        "validation, the rest for the test), or no row has labels. Give it more rows, set data.split.validation lower, "
-        "or check data.labels."
+        f"no row to train on in the partitions {keys}: every labelled row is held out ({rows.count(VALIDATION)} for "
+        "validation, the rest for the test or as copies of these), or no row has labels "
+        f"({rows.labelled} of {rows.rows} have). Give it more rows, set data.split.validation lower, or check data.labels."
     )
 
 
@@ -208,15 +216,7 @@ def _require_learned(model: Any, steps: int) -> int:
     return len(dead)
 
 
-def _write(
-    out: Path,
-    model: Any,
-    loaded: LoadedBase,
-    spec: Experiment,
-    template: str,
-    train: Sequence[Row],
-    validation: Sequence[Row],
-) -> None:
+def _write(out: Path, model: Any, loaded: LoadedBase, spec: Experiment, skills: set[str]) -> None:
     model.save_pretrained(out / "adapter", save_embedding_layers=False)
     (out / "adapter" / "README.md").unlink(missing_ok=True)  # peft's empty card; `register` writes the real one
     _portable(out / "adapter" / ADAPTER_CONFIG, spec.base.model, loaded.revision)
@@ -230,10 +230,8 @@ def _write(
         "weights_sha256": loaded.weights_sha256,
     }
     _write_json(out / "base.json", base)
-    _write_json(out / "prompt.json", {"template": template})
-    keys = sorted({row.key for row in (*train, *validation)})
-    (out / "trained_on.txt").write_text("".join(f"{key}\n" for key in keys), encoding="utf-8")
-    _write_json(out / "lexicon.json", sorted({skill for row in train for skill in row.skills or ()}))
+    _write_json(out / "prompt.json", {"template": spec.prompt.template})
+    _write_json(out / "lexicon.json", sorted(skills))
     for path in out.rglob("*.safetensors"):
         path.chmod(0o644)  # safetensors writes for the owner alone, and others serve it
 

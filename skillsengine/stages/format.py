@@ -1,200 +1,128 @@
-"""format: the ads of one partition -> clean, labelled, rendered rows; what cannot be used goes to `rejected.jsonl`.
+"""format: the ads of one partition -> clean, labelled rows; what cannot be used goes to `rejected.jsonl`.
 
-Files: rows.jsonl (`skillsengine.stages.rows.Row`), rejected.jsonl ({"file", "line", "id", "reason", "text"}).
+Files: rows.jsonl (`skillsengine.stages.rows.Row`), rows.npy and signatures.npy (`skillsengine.stages.row_writer`),
+rejected.jsonl ({"file", "place", "id", "reason", "text"}; place: the line, in Parquet and JSON lists the row's number).
 """
 
 from __future__ import annotations
 
 import json
-import re
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
-from skillsengine.modeling.answers import render_answer
-from skillsengine.spec.schema import CleaningStep
+from skillsengine.sources.reading.rows import EXCERPT
+from skillsengine.spec.schema import CleaningStep, Data
 from skillsengine.stages.cleaning import clean
-from skillsengine.stages.contract import Progress, SourceFile, StageConfig, StageContext, StageError, Summary
-from skillsengine.stages.reading import Columns, SourceReader
-from skillsengine.stages.rows import REJECTED, ROWS, Row, normalized_key, write_rows
+from skillsengine.stages.contract import Progress, StageConfig, StageContext, Summary
+from skillsengine.stages.ids import Claim, Ids
+from skillsengine.stages.labels import verbatim
+from skillsengine.stages.reading import Columns, Record, SourceReader
+from skillsengine.stages.row_writer import write_rows
+from skillsengine.stages.rows import REJECTED, Row, normalized_key
+from skillsengine.stages.tally import NOTHING_VERBATIM, Tally
 from skillsengine.storage.artifact import Artifact
 
-VERSION = 1
+VERSION = 2
 
-_BATCH = 500
-_EXCERPT = 200
+_ROWS_BETWEEN_REPORTS = 500
 
 
 def run(config: StageConfig, inputs: Mapping[str, Artifact], out: Path, context: StageContext) -> Summary:
-    """Read `config.files`, clean, render and write; returns the counts
+    """Read `config.files`, clean and write; returns the counts
 
-    {"rows", "rejected", "with_labels", "empty_labels", "skills", "labels_not_in_text", "reasons": {reason: count}}.
+    {"rows", "rejected", "with_labels", "unlabelled", "empty_labels", "skills", "labels_not_in_text", "duplicate_ids": rows
+    whose id another text had before, "copied_rows": rows with id and text of an earlier one, "reasons": {reason: count},
+    "notes": what the readers found out by themselves}.
 
-    Raises StageError if a file changed since the plan was made, if no row has the text column, or if no row is usable.
+    Raises StageError if a file cannot be read or has changed since the plan was made, if no row has the text column, if no
+    row is usable, or if a larger share than `data.max_rejected` is rejected. A row is held at a time, and its id in at most
+    60 bytes.
     """
-    spec = config.spec
-    reader = SourceReader(config.files, Columns(spec.data.text, spec.data.labels, spec.data.id))
-    cleaned = reader.dataset().map(
-        clean_batch, batched=True, batch_size=_BATCH, fn_kwargs={"steps": tuple(spec.data.cleaning)}
-    )
-    tally = _Tally(config.files, config.limit.rows if config.limit else None)
+    data = config.spec.data
+    reader = SourceReader(config.files, _columns(data), context.connect)
+    tally = Tally(config.files, config.limit.rows if config.limit else None)
     with (out / REJECTED).open("w", encoding="utf-8") as rejected:
-        write_rows(out / ROWS, _rows(cleaned, spec.prompt.template, tally, rejected, reader, context))
+        write_rows(out, _rows(reader, tuple(data.cleaning), tally, rejected, context))
     reader.verify()
-    if tally.rows == 0:
-        raise StageError(_nothing_usable(config.files, reader, tally))
-    return tally.summary()
+    tally.check(reader, data.max_rejected)
+    return tally.summary(reader.notes)
 
 
-def clean_batch(batch: dict[str, list[Any]], steps: Sequence[CleaningStep]) -> dict[str, list[Any]]:
-    """Columns of `Record` -> the same with clean `text`, verbatim `labels`, and `dropped`: labels left out."""
-    dropped = [0] * len(batch["text"])
-    for i, (text, labels, reason) in enumerate(zip(batch["text"], batch["labels"], batch["reason"], strict=True)):
-        if reason is not None:
-            continue
-        batch["text"][i] = cleaned = clean(text, steps)
-        if not any(char.isalnum() for char in cleaned):
-            batch["reason"][i], batch["detail"][i] = "the text is empty", "no letter or digit is left after cleaning"
-        elif labels:
-            skills, dropped[i] = verbatim(labels, cleaned, steps)
-            batch["labels"][i] = skills
-            if not skills:
-                # `[]` would teach that this ad asks for nothing, which its labels deny.
-                batch["reason"][i] = "none of the labels stands in the text"
-                batch["detail"][i] = ", ".join(repr(label[:60]) for label in labels[:3])
-    return {**batch, "dropped": dropped}
+def _columns(data: Data) -> Columns:
+    return Columns(
+        text=data.text,
+        labels=data.labels,
+        id=data.id,
+        label_format=data.label_format,
+        date=data.date_column,
+        period=data.period,
+    )
 
 
-def verbatim(labels: Iterable[str], text: str, steps: Sequence[CleaningStep]) -> tuple[list[str], int]:
-    """(skills, dropped): the labels as they stand in the cleaned text, in order of first occurrence, each once.
-
-    A label is cleaned as the text was. One that does not stand in the text letter by letter is dropped and counted, for
-    the answer must be verbatim; a repetition, also in another case, is left out and not counted.
-    """
-    placed: dict[str, tuple[int, int, str]] = {}
-    dropped = 0
-    for label in labels:
-        found = next((form for form in (clean(label, steps).strip(), label.strip()) if form and form in text), None)
-        if found is None:
-            dropped += 1
-            continue
-        place = (_first_place(found, text), len(found), found)
-        placed[found.casefold()] = min(place, placed.get(found.casefold(), place))
-    return [skill for _, _, skill in sorted(placed.values())], dropped
-
-
-def _first_place(skill: str, text: str) -> int:
-    """Where the skill first stands as whole words, else where its letters do (`Java` in `JavaScript`)."""
-    whole = re.search(rf"(?<!\w){re.escape(skill)}(?!\w)", text)
-    return whole.start() if whole else text.index(skill)
-
-
-class _Tally:
-    """The counts of a run, and the smoke test's limit."""
-
-    def __init__(self, files: Sequence[SourceFile], limit: int | None) -> None:
-        self.rows = self.rejected = self.with_labels = self.empty_labels = self.skills = self.dropped = 0
-        self.reasons: Counter[str] = Counter()
-        self.first: list[str] = []
-        splits = sorted({file.split or "" for file in files}, key=("train", "validation", "test", "").index)
-        # Where files name the splits, each gets its share of the limit: the first N rows could all be the test's.
-        self._left = None if limit is None else {s: _share(limit, i, len(splits)) for i, s in enumerate(splits)}
-
-    def wants(self, split: str | None) -> bool:
-        return self._left is None or self._left[split or ""] > 0
-
-    @property
-    def full(self) -> bool:
-        return self._left is not None and not any(self._left.values())
-
-    def add(self, row: Row, dropped: int) -> None:
-        self.rows += 1
-        self.dropped += dropped
-        if self._left is not None:
-            self._left[row.split or ""] -= 1
-        if row.skills is not None:
-            self.with_labels += 1
-            self.empty_labels += not row.skills
-            self.skills += len(row.skills)
-
-    def reject(self, reason: str, where: str) -> None:
-        self.rejected += 1
-        self.reasons[reason] += 1
-        if len(self.first) < 3:
-            self.first.append(where)
-
-    def summary(self) -> Summary:
-        return {
-            "rows": self.rows,
-            "rejected": self.rejected,
-            "with_labels": self.with_labels,
-            "empty_labels": self.empty_labels,
-            "skills": self.skills,
-            "labels_not_in_text": self.dropped,
-            "reasons": dict(sorted(self.reasons.items())),
-        }
-
-
-def _share(limit: int, place: int, of: int) -> int:
-    return limit // of + (place < limit % of)
+def clean_record(record: Record, steps: Sequence[CleaningStep]) -> tuple[Record, int]:
+    """(the record with clean text and verbatim labels, or rejected; how many labels were left out)."""
+    if record.reason is not None:
+        return record, 0
+    text, labels, dropped = clean(record.text, steps), record.labels, 0
+    if not any(map(str.isalnum, text)):
+        return replace(
+            record, text=text, reason="the text is empty", detail="no letter or digit is left after cleaning"
+        ), 0
+    if labels:
+        labels, dropped = verbatim(labels, text, steps)
+        if not labels:
+            # `[]` would teach that this ad asks for nothing, which its labels deny.
+            told = ", ".join(repr(label[:60]) for label in (record.labels or ())[:3])
+            return replace(record, text=text, reason=NOTHING_VERBATIM, detail=told), 0
+    return replace(record, text=text, labels=labels), dropped
 
 
 def _rows(
-    cleaned: Iterable[Mapping[str, Any]],
-    template: str,
-    tally: _Tally,
-    rejected: TextIO,
-    reader: SourceReader,
-    context: StageContext,
+    reader: SourceReader, steps: Sequence[CleaningStep], tally: Tally, rejected: TextIO, context: StageContext
 ) -> Iterator[Row]:
     """The usable rows, up to the limit; the others are written to `rejected` on the way."""
-    for record in cleaned:
-        if (tally.rows + tally.rejected) % _BATCH == 0:
-            context.report(Progress(f"{tally.rows} rows, {tally.rejected} rejected", fraction=reader.fraction))
-        if record["reason"] is not None:
-            reason = f"{record['reason']}: {record['detail']}" if record["detail"] else record["reason"]
-            tally.reject(record["reason"], f"{record['file']}:{record['line']}: {reason}")
-            entry = {key: record[key] for key in ("file", "line", "id")}
-            entry |= {"reason": reason, "text": record["text"][:_EXCERPT]}
+    ids = Ids()
+    for read, raw in enumerate(reader.records()):
+        if read % _ROWS_BETWEEN_REPORTS == 0:
+            context.report(Progress(_told(tally, reader), fraction=reader.fraction))
+        record, dropped = clean_record(raw, steps)
+        if record.reason is not None:
+            why = f"{record.reason}: {record.detail}" if record.detail else record.reason
+            tally.reject(record, why)
+            entry = {"file": record.file, "place": record.place, "id": record.id}
+            entry |= {"reason": why, "text": record.text[:EXCERPT]}
             rejected.write(json.dumps(entry, ensure_ascii=False) + "\n")
-        elif tally.wants(record["split"]):
-            row = _render(record, template)
-            tally.add(row, record["dropped"])
+        elif tally.wants(record.split):
+            row = _row(record, ids, tally)
+            tally.add(row, dropped)
             yield row
             if tally.full:
                 break
-    context.report(Progress(f"{tally.rows} rows, {tally.rejected} rejected", fraction=1.0))
+    context.report(Progress(_told(tally, reader), fraction=1.0))
 
 
-def _render(record: Mapping[str, Any], template: str) -> Row:
-    skills = None if record["labels"] is None else tuple(record["labels"])
-    return Row(
-        id=record["id"],
-        text=record["text"],
-        skills=skills,
-        prompt=template.replace("{text}", record["text"]),
-        answer=None if skills is None else render_answer(skills),
-        key=normalized_key(record["text"]),
-        split=record["split"],
-    )
+def _row(record: Record, ids: Ids, tally: Tally) -> Row:
+    key = normalized_key(record.text)
+    skills = None if record.labels is None else tuple(record.labels)
+    return Row(id=_unique(record, key, ids, tally), text=record.text, skills=skills, key=key, split=record.split)
 
 
-def _nothing_usable(files: Sequence[SourceFile], reader: SourceReader, tally: _Tally) -> str:
-    """Why there is no row, and the mend."""
-    where = ", ".join(str(file.path) for file in files) or "no file"
-    if reader.lines == 0:
-        return f"{where}: no lines. A source is JSON lines: one object a line, with the columns that the spec names."
-    named = reader.named
-    if reader.columns and named.text not in reader.columns:
-        found = ", ".join(f"`{column}`" for column, _ in reader.columns.most_common(12))
-        return (
-            f"{where}: no row has a column `{named.text}`. The columns are {found}. "
-            "Set data.text to the one that holds the ad (and data.labels and data.id to the skills and the id)."
-        )
-    counts = ", ".join(f"{reason}: {count}" for reason, count in tally.reasons.most_common())
-    mend = "Mend these lines, or set data.text, data.labels and data.id to the columns that are meant."
-    if not reader.columns:
-        mend = "A source is JSON lines in UTF-8: one object a line (not one list over many lines, not CSV)."
-    first = "\n".join(f"  {line}" for line in tally.first)
-    return f"{where}: none of {reader.lines} lines is usable ({counts}). The first:\n{first}\n{mend}"
+def _unique(record: Record, key: str, ids: Ids, tally: Tally) -> str:
+    """The row's id; where another text has it already, with the row's place behind it."""
+    text = int(key, 16)
+    claim = ids.claim(record.id, text)
+    tally.copies += claim is Claim.COPY
+    tally.duplicate_ids += claim is Claim.TAKEN
+    name, attempt = record.id, 1
+    while claim is Claim.TAKEN:
+        # The place is enough but for files of one name in several folders.
+        name = f"{record.id}@{record.name}" + (f"~{attempt}" if attempt > 1 else "")
+        claim, attempt = ids.claim(name, text), attempt + 1
+    return name
+
+
+def _told(tally: Tally, reader: SourceReader) -> str:
+    undated = f"; {reader.undated} rows have no date and are in no partition" if reader.undated else ""
+    return f"{tally.rows} rows, {tally.rejected} rejected{undated}"

@@ -1,26 +1,31 @@
-"""profile: how long the training texts are in tokens, and the `max_length` that `finetune` cuts them to.
+"""profile: how long the training texts are in tokens, and the `max_length` that `finetune` brings them to.
 
-Files: lengths.json (for `train`, `validation` and `all`: count, min, mean, max, tokens, percentiles, histogram),
-lengths.png (the same as a picture, with the chosen length).
+Files: lengths.json (for `train`, `validation` and `all`: count, min, mean, max, tokens, percentiles, histogram; of the rows as
+they are), lengths.png (the same as a picture, with the chosen length).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from array import array
+from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from skillsengine.modeling.base import context_length_of, load_tokenizer
 from skillsengine.modeling.encoding import encode_lengths
 from skillsengine.spec.schema import Tokens
 from skillsengine.stages.contract import Progress, StageConfig, StageContext, StageError, Summary
-from skillsengine.stages.lengths import at_percentile, describe, draw
-from skillsengine.stages.rows import Row, read_rows, training_rows
+from skillsengine.stages.lengths import Lengths, at_percentile, describe, draw
+from skillsengine.stages.overlong import Fitter
+from skillsengine.stages.splits import TRAIN, VALIDATION, TrainingRows, formatted_inputs, training_rows
 from skillsengine.stages.translate import model_errors
 from skillsengine.storage.artifact import Artifact
 
-VERSION = 1
+VERSION = 2
 
 LENGTHS, PICTURE = "lengths.json", "lengths.png"
 _BATCH = 500
@@ -31,48 +36,55 @@ _STEP = 8
 def run(config: StageConfig, inputs: Mapping[str, Artifact], out: Path, context: StageContext) -> Summary:
     """Measure all training and validation rows exactly as `finetune` encodes them; returns
 
-    {"max_length", "longest", "rows", "rows_cut", "share_cut", "tokens", "context_length", "train_rows",
-    "validation_rows"}: lengths in tokens; `tokens` is the sum over all rows once they are cut; `share_cut` is
+    {"max_length", "longest", "rows", "share_cut", "tokens", "context_length", "train_rows", "validation_rows"} and the
+    counts of `Fitter` and of `TrainingRows.summary`. Lengths are in tokens; `rows` are those of training and
+    validation before any is split or dropped; `tokens` is the sum over all texts that they become; `share_cut` is
     rows_cut / rows.
+
+    Two passes, and no row is held longer than its batch: first the index decides (at most 200 bytes a row), then lengths are
+    measured (4 bytes a row). The rows that are too long are read once more.
 
     Raises StageError without a labelled training row, with a `tokens.max_length` beyond the base's context, and for a
     base that cannot be used.
     """
     spec = config.spec
-    formatted = [artifact for name, artifact in inputs.items() if name.startswith("format")]
-    train, validation = training_rows(formatted, spec.data.split, dated=spec.data.dated)
-    if not train:
-        raise StageError(_nothing_to_train_on(formatted, len(validation)))
+    rows = training_rows(formatted_inputs(inputs), spec.data.split, dated=spec.data.dated)
+    if not rows.count(TRAIN):
+        raise StageError(_nothing_to_train_on(rows))
     with model_errors():
         tokenizer = load_tokenizer(spec.base, bases=context.bases, allowed_roots=context.allowed_roots)
         longest_possible = context_length_of(spec.base, bases=context.bases, allowed_roots=context.allowed_roots)
 
-    lengths = _measure([*train, *validation], tokenizer, context)
+    lengths = _measure(rows, spec.prompt.template, tokenizer, context)
     cap = config.limit.tokens if config.limit else None
-    capped = [min(length, cap) for length in lengths] if cap else lengths
+    capped = np.minimum(lengths, cap) if cap else lengths
     max_length = choose_max_length(spec.tokens, capped, longest_possible, spec.base.model)
     max_length = min(max_length, cap) if cap else max_length
-    rows_cut = sum(length > max_length for length in lengths)
+    fitter = Fitter(spec.prompt.template, tokenizer, max_length, spec.tokens.overlong)
+    tokens = int(lengths[lengths <= max_length].sum(dtype=np.int64))
+    tokens += sum(len(text) for _, row in rows.only(lengths > max_length) for text in fitter.fit(row))
 
-    parts = {"train": capped[: len(train)], "validation": capped[len(train) :], "all": capped}
-    described = {name: describe(part, of=capped) for name, part in parts.items() if part}
+    parts = np.concatenate([part[part != 0] for part in rows.parts])
+    of = {"train": capped[parts == TRAIN], "validation": capped[parts == VALIDATION], "all": capped}
+    described = {name: describe(part, of=capped) for name, part in of.items() if len(part)}
     (out / LENGTHS).write_text(json.dumps(described, indent=1) + "\n", encoding="utf-8")
-    draw(described, max_length, rows_cut, out / PICTURE)
+    draw(described, max_length, _longer(fitter, len(lengths)), out / PICTURE)
     context.tracker.image("lengths", out / PICTURE)
     return {
         "max_length": max_length,
-        "longest": max(capped),
+        "longest": int(capped.max()),
         "rows": len(lengths),
-        "rows_cut": rows_cut,
-        "share_cut": round(rows_cut / len(lengths), 4),
-        "tokens": sum(min(length, max_length) for length in lengths),
+        "share_cut": round(fitter.rows_cut / len(lengths), 4),
+        "tokens": tokens,
         "context_length": longest_possible,
-        "train_rows": len(train),
-        "validation_rows": len(validation),
+        "train_rows": rows.count(TRAIN),
+        "validation_rows": rows.count(VALIDATION),
+        **fitter.counts(),
+        **rows.summary(),
     }
 
 
-def choose_max_length(tokens: Tokens, lengths: Sequence[int], context_length: int, model: str) -> int:
+def choose_max_length(tokens: Tokens, lengths: Lengths, context_length: int, model: str) -> int:
     """Longest training text in tokens: the fixed one, or with `auto` the percentile of `lengths`, rounded up to a
     multiple of 8, at least 16, at most the base's context.
 
@@ -84,29 +96,38 @@ def choose_max_length(tokens: Tokens, lengths: Sequence[int], context_length: in
     if tokens.max_length > context_length:
         raise StageError(
             f"tokens.max_length: {tokens.max_length} tokens are more than the base `{model}` was made for "
-            f"({context_length}). The longest text here has {max(lengths)}. "
+            f"({context_length}). The longest text here has {lengths.max()}. "
             f"Set it to at most {context_length}, or to `auto`."
         )
     return tokens.max_length
 
 
-def _measure(rows: Sequence[Row], tokenizer: Any, context: StageContext) -> list[int]:
-    lengths: list[int] = []
-    for start in range(0, len(rows), _BATCH):
-        lengths += encode_lengths(rows[start : start + _BATCH], tokenizer)
-        context.report(Progress(f"{len(lengths)} of {len(rows)} rows measured", fraction=len(lengths) / len(rows)))
-    return lengths
+def _measure(rows: TrainingRows, template: str, tokenizer: Any, context: StageContext) -> Lengths:
+    """Tokens of prompt, answer and end of text of each row in use, in their order; shape (rows,)."""
+    lengths, total, left = array("i"), len(rows), iter(rows)
+    while batch := [(row.prompt(template), row.answer or "") for _, row in islice(left, _BATCH)]:
+        lengths.extend(encode_lengths(batch, tokenizer))
+        context.report(Progress(f"{len(lengths)} of {total} rows measured", fraction=len(lengths) / total))
+    return np.frombuffer(lengths, np.int32)
 
 
-def _nothing_to_train_on(formatted: Sequence[Artifact], validation_rows: int) -> str:
-    rows = [row for artifact in formatted for row in read_rows(artifact)]
-    labelled = sum(row.answer is not None for row in rows)
-    keys = ", ".join(str(artifact.key) for artifact in formatted) or "none"
-    text = f"no row to train on. Partitions read: {keys}; {len(rows)} rows, {labelled} of them with labels"
-    if labelled == 0:
-        column = formatted[0].manifest.config.get("data.labels", "skills") if formatted else "skills"
+def _longer(fitter: Fitter, rows: int) -> str:
+    """What became of the rows that are too long, for the picture."""
+    if fitter.rows_dropped:
+        return f"{fitter.rows_dropped} of {rows} rows dropped"
+    if fitter.rows_split:
+        cut = f", too long sentences cut: {fitter.rows_cut}" if fitter.rows_cut else ""
+        return f"{fitter.rows_split} of {rows} rows split into {fitter.parts}{cut}"
+    return f"{fitter.rows_cut or 'none'} of {rows} rows cut"
+
+
+def _nothing_to_train_on(rows: TrainingRows) -> str:
+    keys = ", ".join(str(artifact.key) for artifact in rows.formatted) or "none"
+    text = f"no row to train on. Partitions read: {keys}; {rows.rows} rows, {rows.labelled} of them with labels"
+    if rows.labelled == 0:
+        column = rows.formatted[0].manifest.config.get("data.labels", "skills") if rows.formatted else "skills"
         return f"{text} (column `{column}`). Set data.labels to the column that holds the list of skills."
     return (
-        f"{text}, {validation_rows} held out for validation, the rest for the test or copies of these. "
+        f"{text}, {rows.count(VALIDATION)} held out for validation, the rest for the test or copies of these. "
         "Give it more rows, or set data.split.validation and data.split.test lower."
     )

@@ -1,215 +1,241 @@
-"""Read JSON lines row by row, so that a bad row costs itself and never the file.
+"""The rows of a partition's files as records: text, labels and id taken from the columns that the spec names.
 
-Why not `datasets.load_dataset("json")`: it reads blocks of 10 MB through Arrow. One broken line there fails the whole
-file without saying which line, a column that is a list in one row and a string in another is re-encoded for the whole
-block, and a text that looks like a date comes back as one. Here each line is parsed by itself, checked, and handed over
-to `datasets.IterableDataset` with one fixed schema; cleaning is its batched `map`.
+Files are read by `skillsengine.sources.reading`, one row at a time. Why not `datasets.load_dataset`: it reads blocks through
+Arrow. One broken line there fails the whole file without saying which, a column that is a list in one row and a string in
+another is encoded anew for the whole block, and a text that looks like a date comes back as one.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, BinaryIO, TypedDict
+from io import SEEK_SET
+from typing import Any, BinaryIO, cast
 
-from datasets import Features, IterableDataset, List, Value
-
+from skillsengine.sources.connection import Connect
+from skillsengine.sources.errors import SourceError
+from skillsengine.sources.opening import open_source
+from skillsengine.sources.reading.formats import read_rows
+from skillsengine.sources.reading.index import RowsHash, partition_of
+from skillsengine.sources.reading.rows import EXCERPT, Note, RawRow, RowError, kind, legal
+from skillsengine.spec.schema import Period
 from skillsengine.stages.contract import SourceFile, StageError
+from skillsengine.stages.labels import LabelFormat, parse_labels
 
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
-_FEATURES = Features(
-    {
-        "file": Value("string"),
-        "line": Value("int64"),
-        "split": Value("string"),
-        "id": Value("large_string"),
-        "text": Value("large_string"),
-        "labels": List(Value("large_string")),
-        "reason": Value("string"),
-        "detail": Value("string"),
-    }
-)
+_AGAIN = "Run again once nothing writes to it: a new plan takes it as it is."
 
 
-class Record(TypedDict):
-    """One line of a source. With a `reason` it is rejected; `text` is the raw line where no text could be read."""
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One row of a source. With a `reason` it is rejected; `text` is then what was read of it, at most 200 characters."""
 
     file: str
-    line: int
-    """From 1."""
+    place: int
+    """From 1: the line, or the row's number (`sources.reading.rows.RawRow`)."""
+    name: str
+    """What the row is called without an id of its own: `ads.csv:17`; of a file that a date column cuts, with the number
+    of the row within its partition, `ads.csv:2026-03:5`, so that it does not depend on the rows of others."""
     split: str | None
     id: str
     text: str
     labels: list[str] | None
-    reason: str | None
+    reason: str | None = None
     """The kind of mistake, one of few, so that it can be counted."""
-    detail: str
-    """What exactly is wrong in this line; may be empty."""
-
-
-class RowError(Exception):
-    """One row cannot be used; `reason` is the kind of mistake, `detail` what it is in this row."""
-
-    def __init__(self, reason: str, detail: str = "") -> None:
-        super().__init__(f"{reason}: {detail}" if detail else reason)
-        self.reason, self.detail = reason, detail
+    detail: str = ""
+    """What exactly is wrong in this row; may be empty."""
 
 
 @dataclass(frozen=True)
 class Columns:
-    """What the source calls its columns."""
+    """What the source calls its columns, and how they are read."""
 
     text: str
     labels: str
     id: str
-
-
-class _HashedFile:
-    """A file whose bytes are hashed as they are read, so that what was read is what the plan promised."""
-
-    def __init__(self, file: SourceFile) -> None:
-        self.file = file
-        self.bytes_read = 0
-        self._sha = hashlib.sha256()
-        try:
-            self.handle: BinaryIO = file.path.open("rb")
-        except OSError as error:
-            raise StageError(
-                f"{file.path}: cannot be read any more ({error.strerror}). It was there when the plan was made: "
-                "put it back, or run again so that a new plan is made."
-            ) from error
-
-    def lines(self) -> Iterator[tuple[int, bytes]]:
-        """(number from 1, bytes) of each line."""
-        for number, line in enumerate(self.handle, 1):
-            self._sha.update(line)
-            self.bytes_read += len(line)
-            yield number, line
-
-    def verify(self) -> None:
-        """Read on to the end. Raises StageError if the file is not the one that was planned with."""
-        while chunk := self.handle.read(1 << 20):
-            self._sha.update(chunk)
-        self.handle.close()
-        if self._sha.hexdigest() != self.file.sha256:
-            raise StageError(
-                f"{self.file.path}: the file has changed since the plan was made (sha256 {self._sha.hexdigest()[:12]}, "
-                f"planned {self.file.sha256[:12]}). Run again once nothing writes to it: a new plan takes it as it is."
-            )
+    label_format: LabelFormat = "list"
+    date: str | None = None
+    """Needed for files of which one partition counts."""
+    period: Period = "month"
 
 
 class SourceReader:
     """Reads the files of one source, in the order given.
 
-    After reading: `columns` counts in how many rows each column stands, `lines` how many lines were not blank.
+    While reading: `columns` counts in how many rows each column stands, `rows` all rows, `undated` those that belong to no
+    partition because they have no date, `notes` holds what is worth telling.
     """
 
-    def __init__(self, files: tuple[SourceFile, ...], named: Columns) -> None:
+    def __init__(self, files: tuple[SourceFile, ...], named: Columns, connect: Connect) -> None:
         self.files, self.named = files, named
-        self.columns: Counter[str] = Counter()
-        self.lines = 0
-        self._opened: dict[Path, _HashedFile] = {}
-        self._size = sum(file.path.stat().st_size for file in files if file.path.exists())
+        self.rows = self.undated = 0
+        self.notes: list[str] = []
+        self._connect = connect
+        self._columns: Counter[tuple[str, ...]] = Counter()
+        self._opened: list[_PinnedFile] = []
+        sizes = [_size(file) for file in files]
+        self._size = sum(size for size in sizes if size is not None)
 
-    def __getstate__(self) -> dict[str, Any]:
-        # `datasets` pickles the generator to name its cache (of which this one has none); open files cannot be.
-        return {"files": self.files, "named": self.named}
+    @property
+    def columns(self) -> Counter[str]:
+        found: Counter[str] = Counter()
+        for columns, count in self._columns.items():
+            for column in columns:
+                found[column] += count
+        return found
 
     @property
     def fraction(self) -> float:
         """Share of the bytes read so far, 0 to 1."""
-        return min(1.0, sum(opened.bytes_read for opened in self._opened.values()) / self._size) if self._size else 1.0
-
-    def dataset(self) -> IterableDataset:
-        """The records as a lazily read data set with a fixed schema (columns as in `Record`)."""
-        return IterableDataset.from_generator(self.records, features=_FEATURES)
+        return min(1.0, sum(opened.bytes_read for opened in self._opened) / self._size) if self._size else 1.0
 
     def records(self) -> Iterator[Record]:
-        """One record a line that is not blank, good or rejected. Raises StageError if a file cannot be opened."""
+        """One record a row, good or rejected. Raises StageError if a file cannot be opened or read."""
         for file in self.files:
-            opened = self._opened[file.path] = _HashedFile(file)
-            for number, line in opened.lines():
-                if number == 1:
-                    line = line.removeprefix(b"\xef\xbb\xbf")
-                if line.strip():
-                    self.lines += 1
-                    yield self._record(file, number, line)
+            opened = _PinnedFile(file, self.named, self._connect, self.notes.append)
+            self._opened.append(opened)
+            for number, row in enumerate(opened.rows(), 1):
+                self.rows += 1
+                yield self._record(file, number, row)
+            self.undated += opened.undated
 
     def verify(self) -> None:
-        """Raises StageError if the bytes of a file are not those that the plan knew; reads what was left unread."""
-        for file in self.files:
-            (self._opened.get(file.path) or _HashedFile(file)).verify()
+        """Raises StageError if what was read is not what the plan knew; reads what was left unread."""
+        for opened in self._opened:
+            opened.verify()
+        for file in self.files[len(self._opened) :]:
+            _PinnedFile(file, self.named, self._connect, self.notes.append).verify()
 
-    def _record(self, file: SourceFile, number: int, line: bytes) -> Record:
-        record = Record(
-            file=file.path.name,
-            line=number,
-            split=file.split,
-            id=f"{file.path.name}:{number}",
-            text=_legal(line.decode("utf-8", "replace").strip()),
-            labels=None,
-            reason=None,
-            detail="",
-        )
+    def _record(self, file: SourceFile, number: int, row: RawRow) -> Record:
+        name = f"{row.file}:{row.place}" if file.partition is None else f"{row.file}:{file.partition}:{number}"
+        found = name
         try:
-            row = _parse(line)
-            self.columns.update(row.keys())
-            record["id"] = _id(row.get(self.named.id)) or record["id"]
-            record["text"] = _text(row, self.named.text)
-            record["labels"] = _labels(row.get(self.named.labels), self.named.labels)
+            if row.values is None:
+                raise RowError(row.reason or "", row.detail)
+            self._columns[tuple(row.values)] += 1
+            found = _id(row.values.get(self.named.id)) or name
+            text = _text(row.values, self.named.text)
+            labels = parse_labels(row.values.get(self.named.labels), self.named.labels, self.named.label_format)
         except RowError as error:
-            record["reason"], record["detail"] = error.reason, error.detail
-        return record
+            excerpt = legal(_excerpt(row, self.named.text))
+            return Record(row.file, row.place, name, file.split, found, excerpt, None, error.reason, error.detail)
+        return Record(row.file, row.place, name, file.split, found, text, labels)
 
 
-def _legal(text: str) -> str:
-    """Half a surrogate pair (`\\ud83d` alone) is legal JSON and cannot be written to any file: it becomes U+FFFD."""
-    return _LONE_SURROGATE.sub("\ufffd", text)
+class _PinnedFile:
+    """One file, hashed as it is read, so that what was read is what the plan promised."""
+
+    def __init__(self, file: SourceFile, named: Columns, connect: Connect, note: Note) -> None:
+        self.file, self.named = file, named
+        self.undated = 0
+        try:
+            self._stream = _HashedStream(open_source(file, connect), rereadable=not file.remote)
+        except SourceError as error:
+            raise StageError(
+                f"{error} It was there when the plan was made: put it back, or run again so that a new plan is made."
+            ) from error
+        self._of_partition = RowsHash()
+        self._rows = self._read(note)
+
+    @property
+    def bytes_read(self) -> int:
+        return self._stream.bytes_read
+
+    def rows(self) -> Iterator[RawRow]:
+        """Its rows, or those of the partition that counts. Goes on where an earlier call was left."""
+        while (row := next(self._rows, None)) is not None:
+            yield row
+
+    def _read(self, note: Note) -> Iterator[RawRow]:
+        try:
+            for row in read_rows(self.file, cast(BinaryIO, self._stream), note):
+                if self.file.partition is None or self._counts(row, self.file.partition):
+                    yield row
+        except SourceError as error:
+            raise StageError(str(error)) from error
+
+    def _counts(self, row: RawRow, partition: str) -> bool:
+        if self.named.date is None:
+            raise StageError(f"{self.file.uri}: a partition of a file without data.date_column. Run again.")
+        try:
+            if partition_of(row, self.named.date, self.named.period) != partition:
+                return False
+            self._of_partition.add(row.values or {})
+        except RowError:
+            self.undated += 1  # in no partition: the plan tells of them
+            return False
+        return True
+
+    def verify(self) -> None:
+        """Read on to the end and compare. Raises StageError if the file, or its partition, is not the planned one."""
+        if self.file.partition is None:
+            found, what = self._stream.hash_all(), "the file has"
+        else:
+            for _ in self._rows:
+                pass
+            found, what = self._of_partition.hexdigest(), f"the rows of {self.file.partition} have"
+        self._stream.close()
+        if found != self.file.sha256:
+            raise StageError(
+                f"{self.file.uri}: {what} changed since the plan was made (sha256 {found[:12]}, planned "
+                f"{self.file.sha256[:12]}). {_AGAIN}"
+            )
 
 
-def _kind(value: Any) -> str:
-    """A JSON value's type in words."""
-    names = {bool: "true or false", str: "a string", list: "a list", dict: "an object", type(None): "null"}
-    return names.get(type(value), "a number")
+class _HashedStream:
+    """A stream whose bytes are hashed as they go by; one that is read out of order is read once more for it."""
+
+    def __init__(self, stream: BinaryIO, *, rereadable: bool) -> None:
+        self._stream, self._rereadable = stream, rereadable
+        self._sha, self._in_order = hashlib.sha256(), True
+        self.bytes_read = 0
+        self.closed = False  # asked for by pyarrow
+
+    def read(self, size: int = -1, /) -> bytes:
+        chunk = self._stream.read(size)
+        if self._in_order:
+            self._sha.update(chunk)
+        self.bytes_read += len(chunk)
+        return chunk
+
+    def seekable(self) -> bool:
+        # From afar, reading pieces and then everything for the hash would be two downloads.
+        return self._rereadable and self._stream.seekable()
+
+    def seek(self, offset: int, whence: int = SEEK_SET, /) -> int:
+        self._in_order = False
+        return self._stream.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._stream.tell()
+
+    def hash_all(self) -> str:
+        """sha256 in hex of the whole stream."""
+        if not self._in_order:
+            self._stream.seek(0)
+            self._sha = hashlib.sha256()
+        while chunk := self._stream.read(1 << 20):
+            self._sha.update(chunk)
+        return self._sha.hexdigest()
+
+    def close(self) -> None:
+        self._stream.close()
 
 
-def _parse(line: bytes) -> dict[str, Any]:
-    try:
-        row = json.loads(line.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        raise RowError("not UTF-8", f"byte {line[error.start]:#04x} at position {error.start + 1}") from error
-    except json.JSONDecodeError as error:
-        # Not error.msg: its words differ between versions of Python, and the artifact must not.
-        raise RowError("not JSON", f"unreadable at column {error.colno}") from error
-    except (ValueError, RecursionError) as error:  # a number of thousands of digits, brackets thousands deep
-        raise RowError("not JSON", "nested too deep or a number too long") from error
-    if not isinstance(row, dict):
-        raise RowError("not a JSON object", f"the line is {_kind(row)}")
-    return row
+def _size(file: SourceFile) -> int | None:
+    if file.size is not None or file.remote:
+        return file.size
+    return file.path.stat().st_size if file.path.exists() else None
 
 
 def _id(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
-        raise RowError("the id is neither a string nor a number", f"it is {_kind(value)}")
-    return _legal(str(value).strip())
-
-
-def _labels(value: Any, column: str) -> list[str] | None:
-    if value is None:
-        return None
-    if not isinstance(value, list):
-        raise RowError("the labels are not a list", f"`{column}` is {_kind(value)}")
-    for place, label in enumerate(value, 1):
-        if not isinstance(label, str):
-            raise RowError("a label is not a string", f"item {place} of `{column}` is {_kind(label)}")
-    return [_legal(label) for label in value]
+        raise RowError("the id is neither a string nor a number", f"it is {kind(value)}")
+    return legal(str(value).strip())
 
 
 def _text(row: dict[str, Any], column: str) -> str:
@@ -217,5 +243,13 @@ def _text(row: dict[str, Any], column: str) -> str:
     if value is None:
         raise RowError("the text is missing", f"`{column}` is null" if column in row else f"no column `{column}`")
     if not isinstance(value, str):
-        raise RowError("the text is not a string", f"`{column}` is {_kind(value)}")
-    return _legal(value)
+        raise RowError("the text is not a string", f"`{column}` is {kind(value)}")
+    return legal(value)
+
+
+def _excerpt(row: RawRow, column: str) -> str:
+    """The text of a row that is rejected, where it has one, or else the row."""
+    if row.values is None:
+        return row.excerpt
+    text = row.values.get(column)
+    return (text if isinstance(text, str) else json.dumps(row.values, ensure_ascii=False, default=str))[:EXCERPT]

@@ -18,7 +18,7 @@ from skillsengine.stages.translate import full_disk
 from skillsengine.storage.artifact import Artifact
 from skillsengine.tracking.card import CardFacts, model_card
 
-VERSION = 1
+VERSION = 2
 
 VERSION_FILE, CARD = "version.json", "README.md"
 _ADAPTER, _TOKENIZER = "adapter", "tokenizer"
@@ -45,8 +45,6 @@ def run(config: StageConfig, inputs: Mapping[str, Artifact], out: Path, context:
         if f"evaluate[{subject}]" in inputs
     }
     lineage = _lineage(inputs, context.digest)
-    with full_disk(out, "the version"):
-        _copy(finetuned, out, base["model"])
     facts = CardFacts(
         model=spec.model_name,
         number=number,
@@ -66,7 +64,10 @@ def run(config: StageConfig, inputs: Mapping[str, Artifact], out: Path, context:
         lengths=inputs["profile"].summary if "profile" in inputs else {},
         metrics=metrics,
         lineage=lineage,
+        tested_digest=_tested(inputs),
     )
+    with full_disk(out, "the version"):
+        _copy(finetuned, out, facts.hub_id or base["model"])
     (out / CARD).write_text(model_card(facts), encoding="utf-8")
     version = {
         "model": spec.model_name,
@@ -84,8 +85,17 @@ def run(config: StageConfig, inputs: Mapping[str, Artifact], out: Path, context:
     return {"model": spec.model_name, "number": number, "version": facts.version}
 
 
+def _tested(inputs: Mapping[str, Artifact]) -> str | None:
+    """Digest of the `format` artifact that the adapter was scored on; None where it was not scored."""
+    cell = inputs.get("evaluate[adapter]")
+    return None if cell is None else cell.manifest.inputs.get("format")
+
+
 def _copy(finetuned: Artifact, out: Path, base: str) -> None:
-    """Adapter and tokenizer side by side in `out`, as PEFT and transformers look for them."""
+    """Adapter and tokenizer side by side in `out`, as PEFT and transformers look for them.
+
+    `base` is the name that the adapter's config gives its base: one that a user elsewhere can find.
+    """
     for folder in (_ADAPTER, _TOKENIZER):
         if not (finetuned.path / folder).is_dir():
             raise StageError(

@@ -1,53 +1,66 @@
-"""Rows of a `format` artifact, and which of them are for training, validation and the test.
+"""Rows of a `format` artifact: what one is, and how they are read back one by one. How they are written: `row_writer`.
 
-The artifact knows no split of its own (only the source's files may name one), so that one partition is formatted once and
-read as training data by one run and as test data by another.
+Standard library only: the preview of the control plane reads rows too. Which of them train, validate and test is decided by
+the readers (`splits`), so that one partition is formatted once and read as training data by one run and as test data by
+another.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from skillsengine.spec.schema import Split
+from skillsengine.modeling.answers import render_answer
+from skillsengine.scoring.few_shot import fill
 from skillsengine.storage.artifact import Artifact
 
 ROWS = "rows.jsonl"
 REJECTED = "rejected.jsonl"
 
+_WORD = re.compile(r"[^\W_]+")
+
 
 @dataclass(frozen=True)
 class Row:
-    """One clean, rendered row."""
+    """One clean row."""
 
     id: str
     text: str
     """The cleaned ad."""
     skills: tuple[str, ...] | None
     """Verbatim skills in order of first occurrence; None where the source has no labels."""
-    prompt: str
-    """What the model sees, up to and with `### Skills:`."""
-    answer: str | None
-    """What it should write: a space and a JSON list; None without labels."""
     key: str
-    """sha256 (hex, 16 characters) of the normalized text: equal for copies of one ad; decides the split."""
+    """sha256 (hex, 16 characters) of the normalized text: equal for exact copies of one ad."""
     split: str | None = None
     """`train`, `validation`, `test` where the source's file says so."""
 
+    @property
+    def answer(self) -> str | None:
+        """What the model should write: a space and a JSON list; None without labels."""
+        return None if self.skills is None else render_answer(self.skills)
+
+    def prompt(self, template: str) -> str:
+        """What the model sees, up to and with `### Skills:`. Not stored: it holds the text a second time."""
+        return fill(template, self.text)
+
+
+def normalized_words(text: str) -> list[str]:
+    """The words of the case-folded text: its runs of letters and digits."""
+    return _WORD.findall(text.casefold())
+
 
 def normalized_key(text: str) -> str:
-    """sha256 (first 16 hex characters) of the case-folded text's letters and digits, so that copies share a key."""
-    words = "".join(c if c.isalnum() else " " for c in text.casefold()).split()
-    return hashlib.sha256(" ".join(words).encode()).hexdigest()[:16]
+    """sha256 (first 16 hex characters) of the normalized words, so that exact copies share a key."""
+    return hashlib.sha256(" ".join(normalized_words(text)).encode()).hexdigest()[:16]
 
 
-def write_rows(path: Path, rows: Iterable[Row]) -> None:
-    with path.open("w", encoding="utf-8") as file:
-        for row in rows:
-            file.write(json.dumps(asdict(row), ensure_ascii=False, sort_keys=True) + "\n")
+def row_line(row: Row) -> str:
+    """The row as one line of `rows.jsonl`, with its line break."""
+    return json.dumps(asdict(row), ensure_ascii=False, sort_keys=True) + "\n"
 
 
 def parse_row(line: str) -> Row:
@@ -57,48 +70,13 @@ def parse_row(line: str) -> Row:
     return Row(**data)
 
 
-def read_rows(artifact: Artifact) -> Iterator[Row]:
-    with artifact.file(ROWS).open(encoding="utf-8") as file:
-        for line in file:
-            yield parse_row(line)
+def read_rows(source: Artifact | Path, wanted: Sequence[int] | None = None) -> Iterator[Row]:
+    """The rows of a `format` artifact (or of its folder) in their order; one is held at a time.
 
-
-def _share(key: str, salt: str) -> float:
-    """A number in [0, 1) that depends on the text alone: the same ad falls on the same side in every run."""
-    return int.from_bytes(hashlib.sha256(f"{salt}:{key}".encode()).digest()[:8], "big") / 2**64
-
-
-def split_of(row: Row, split: Split, *, dated: bool) -> str:
-    """`train`, `validation` or `test`: the source's own word first, else by the hash of the text.
-
-    A dated source has no hashed test: its test is the run's own partition, as a whole.
+    `wanted`: as many numbers as there are rows; only rows whose number is not 0 are parsed and given.
     """
-    if row.split is not None:
-        return row.split
-    if not dated and _share(row.key, "test") < split.test:
-        return "test"
-    return "validation" if _share(row.key, "validation") < split.validation else "train"
-
-
-def training_rows(artifacts: Iterable[Artifact], split: Split, *, dated: bool) -> tuple[list[Row], list[Row]]:
-    """(train, validation) of labelled rows; a copy of an ad that was already taken is left out.
-
-    Where the sources' files name a test, its texts never train.
-    """
-    rows = [row for artifact in artifacts for row in read_rows(artifact)]
-    held_out = {row.key for row in rows if split_of(row, split, dated=dated) == "test"}
-    parts: dict[str, list[Row]] = {"train": [], "validation": []}
-    # Validation first: a text that stands in both files must not be trained on and then measured.
-    seen = set(held_out)
-    for part in ("validation", "train"):
-        for row in rows:
-            if split_of(row, split, dated=dated) == part and row.answer is not None and row.key not in seen:
-                seen.add(row.key)
-                parts[part].append(row)
-    return parts["train"], parts["validation"]
-
-
-def test_rows(artifact: Artifact, split: Split, *, dated: bool) -> list[Row]:
-    """The rows a score is computed on, before rows that the adapter was trained on are left out."""
-    rows = read_rows(artifact)
-    return list(rows) if dated else [row for row in rows if split_of(row, split, dated=dated) == "test"]
+    path = source / ROWS if isinstance(source, Path) else source.file(ROWS)
+    with path.open(encoding="utf-8") as file:
+        for place, line in enumerate(file):
+            if wanted is None or wanted[place]:
+                yield parse_row(line)

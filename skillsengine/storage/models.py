@@ -219,3 +219,17 @@ class LeaseRow(Table):
     """None once released."""
     token: Mapped[int] = mapped_column(BigInteger)
     expires: Mapped[datetime]
+
+
+class ReadingRow(Table):
+    """What reading a file of a source has shown, while the file was in one state: an unchanged one is read once."""
+
+    __tablename__ = "readings"
+
+    uri: Mapped[str] = mapped_column(primary_key=True)
+    question: Mapped[str] = mapped_column(primary_key=True)
+    """`sha256`, or which rows belong to which partition."""
+    state: Mapped[str]
+    """Etag, generation or blob of a remote file; size, times and inode of a local one."""
+    answer: Mapped[Any] = mapped_column(JSON)
+    read: Mapped[datetime]

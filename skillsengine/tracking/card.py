@@ -224,15 +224,16 @@ def _scores(facts: CardFacts) -> str:
     for subject in _SUBJECTS:
         if summary := facts.metrics.get(subject):
             shares = [_scored(summary, key) for key in ("precision", "recall", "f1", "verbatim_rate", "parse_rate")]
-            counts = [str(summary.get(key, _NONE)) for key in ("rows", "gold_skills", "excluded_trained_on")]
-            lines.append("| " + " | ".join([names[subject], *shares, *counts]) + " |")
+            counts = [str(summary.get(key, _NONE)) for key in ("rows", "gold_skills")]
+            left_out = sum(summary.get(key, 0) for key in ("excluded_trained_on", "excluded_near_copies"))
+            lines.append("| " + " | ".join([names[subject], *shares, *counts, str(left_out)]) + " |")
     tested = next((str(m["partition"]) for m in facts.metrics.values() if m.get("partition")), None)
     on = {None: "the test rows", "all": "the source's test rows"}.get(tested, f"partition {tested}")
     return f"""## Scores
 
 On {on}. Set-level, micro-averaged over normalized skills per ad; *verbatim*: the share of predicted skills that stand
 in the ad letter by letter; *parsed*: the share of answers that were a readable list; *left out*: ads that were not
-scored because the adapter was trained on them.
+scored because the adapter was trained on them, or on near copies of them.
 
 """ + "\n".join(lines)
 
@@ -287,7 +288,7 @@ def _settings(facts: CardFacts) -> str:
 
 
 def _limits(facts: CardFacts) -> str:
-    cut = facts.lengths.get("rows_cut")
+    cut, split, dropped = (facts.lengths.get(key) for key in ("rows_cut", "rows_split", "rows_dropped"))
     limits = [
         "It knows the kind of ads it was trained on; other languages, occupations or layouts are not measured here.",
         "It finds skills that the ad names word by word. What an ad only implies it is not trained to list.",
@@ -296,6 +297,10 @@ def _limits(facts: CardFacts) -> str:
     ]
     if cut:
         limits.insert(1, f"{cut} training texts were longer than {facts.lengths['max_length']} tokens and were cut.")
+    if split:
+        limits.insert(1, f"{split} ads longer than {facts.lengths['max_length']} tokens were trained on in parts.")
+    if dropped:
+        limits.insert(1, f"{dropped} ads longer than {facts.lengths['max_length']} tokens were not trained on.")
     if (gold := facts.metrics.get("adapter", {}).get("gold_skills")) is not None and gold < 300:
         limits.append(f"Its score rests on {gold} gold skills only: differences of a few points are chance.")
     if facts.license is None:

@@ -23,7 +23,9 @@ def write_spec(project: Path, name: str, more: str = "", *, folder: str = "") ->
 
 
 class TaskInstance:
-    """Keeps XComs, and knows the states of the run's tasks."""
+    """Keeps XComs, and knows the states of the run's tasks. It is on its last attempt."""
+
+    try_number, max_tries = 1, 0
 
     def __init__(self, dag_id: str, states: dict[str, str] | None = None) -> None:
         self.dag_id, self.states = dag_id, states or {}

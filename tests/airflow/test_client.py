@@ -103,6 +103,21 @@ def test_an_airflow_with_passwords_is_told_apart(server: Server) -> None:
     assert AirflowClient(server.url, token="mine").dag("d")
 
 
+def test_a_login_in_the_address_is_used_and_never_shown(server: Server) -> None:
+    url = server.url.replace("http://", "http://ann:p%40ss@")
+    server.answers["POST", "/auth/token"] = [(201, {"access_token": "hers"}), (401, {})]
+    server.answers["GET", "/api/v2/dags/d"] = [(200, {"dag_id": "d"})]
+    client = AirflowClient(url + "/")
+    assert client.dag("d") and client.url == server.url
+    assert server.asked[0][:3] == ("POST", "/auth/token", {"username": "ann", "password": "p@ss"})
+    assert server.asked[1][3] == "Bearer hers"
+    with pytest.raises(AirflowError) as caught:
+        AirflowClient(url).dag("d")
+    assert str(caught.value) == (
+        f"Airflow at {server.url} gives no token for the user `ann` (401). Mend the login in SKILLSENGINE_AIRFLOW_URL."
+    )
+
+
 def test_what_is_not_there_is_none(server: Server) -> None:
     server.answers["GET", "/api/v2/dags/d"] = [(404, {"detail": "not found"})]
     server.answers["GET", f"{RUNS}/r"] = [(404, {})]

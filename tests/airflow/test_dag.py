@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.sdk import DAG, CronPartitionTimetable, CronTriggerTimetable
+from airflow.sdk import DAG, CronPartitionTimetable, CronTriggerTimetable, DeadlineReference
 from airflow.serialization.serialized_objects import DagSerialization
-from airflow.timetables.base import TimeRestriction
 
 from skillsengine.airflow.dag import build
 from skillsengine.spec.load import resolved
@@ -72,39 +72,6 @@ def test_schedules() -> None:
     assert not retrain.catchup and not evaluations.catchup
 
 
-@pytest.mark.parametrize(
-    ("start", "now", "key", "at"),
-    [
-        # Long ago: the month that is over runs at once.
-        ("2021-01-01", "2026-11-22", "2026-10", "2026-11-01"),
-        # The first month is under way: it runs when it is over, and the month before it does not.
-        ("2026-11-01", "2026-11-22", "2026-11", "2026-12-01"),
-        ("2026-11-15", "2026-11-22", "2026-11", "2026-12-01"),
-        ("2026-12-01", "2026-11-22", "2026-12", "2027-01-01"),
-        # Over the turn of the year.
-        ("2025-12-01", "2026-01-20", "2025-12", "2026-01-01"),
-    ],
-)
-def test_the_newest_complete_month_runs_at_once(
-    start: str, now: str, key: str, at: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    retrain, _ = built(schedule="partition", start_date=start)
-    scheduled = DagSerialization.deserialize_dag(DagSerialization.to_dict(retrain)["dag"])
-    moment = datetime.fromisoformat(now).replace(tzinfo=UTC)
-    monkeypatch.setattr("airflow.timetables.trigger.utcnow", lambda: moment)
-    info = scheduled.timetable.next_dagrun_info_v2(
-        last_dagrun_info=None, restriction=TimeRestriction(scheduled.start_date, None, catchup=False)
-    )
-    assert (info.partition_key, f"{info.run_after:%Y-%m-%d}") == (key, at)
-
-
-def test_a_backfill_reaches_every_month_from_the_start_date() -> None:
-    retrain, _ = built(schedule="partition", start_date="2026-01-01")
-    scheduled = DagSerialization.deserialize_dag(DagSerialization.to_dict(retrain)["dag"])
-    infos = scheduled.iter_dagrun_infos_between(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 3, 31, tzinfo=UTC))
-    assert [info.partition_key for info in infos] == ["2026-01", "2026-02", "2026-03"]
-
-
 def test_settings_of_the_spec_arrive_at_the_tasks() -> None:
     retrain, evaluations = built(
         owner="ann",
@@ -136,6 +103,78 @@ def test_settings_of_the_spec_arrive_at_the_tasks() -> None:
         assert {task.owner for task in dag.tasks} == {"ann"}
         assert {"skillsengine", "hr"} <= set(dag.tags)
         assert dag.is_paused_upon_creation and dag.description == "First line."
+
+
+def weights(dag: DAG) -> list[int]:
+    """The tasks' weights as the scheduler computes them for its queue, in the order of the chain."""
+    scheduled = DagSerialization.deserialize_dag(json.loads(json.dumps(DagSerialization.to_dict(dag)["dag"])))
+    tasks = [scheduled.get_task(name) for name in chain(dag)]
+    return [task.weight_rule.get_weight(SimpleNamespace(task=task)) for task in tasks]
+
+
+def test_a_higher_priority_goes_first_whatever_the_task() -> None:
+    dated: dict[str, Any] = {"schedule": "partition", "start_date": "2026-01-01"}
+    plain = [weights(dag) for dag in built(**dated)]
+    assert plain == [list(range(1, 10)), [1, 2, 3]], "as a chain of tasks has under Airflow's own rules"
+    highest: list[int] = max(plain)
+    for priority in (2, 3, 1_000_000):
+        found = [weights(dag) for dag in built(**dated, resources={"priority": priority})]
+        assert min(map(min, found)) > max(highest), "the first task of the one before the last task of the other"
+        assert all(row == sorted(row) for row in found), "a run that is nearly done goes first"
+        highest = max(found)
+    assert max(highest) < 2**31, "what Airflow's database holds"
+
+
+def test_a_deadline_counts_from_when_a_run_is_queued() -> None:
+    notify = {"connection": "team", "to": ["ann@example.com"], "deadline": "6h"}
+    for dag in built(notify=notify):
+        (alert,) = dag.deadline
+        assert (alert.reference, alert.interval) == (DeadlineReference.DAGRUN_QUEUED_AT, timedelta(hours=6))
+        assert alert.callback.path == "skillsengine.airflow.notify.deadline.missed"
+        assert alert.callback.kwargs == {
+            "experiment": "demo",
+            "connection": "team",
+            "to": ["ann@example.com"],
+            "after": "6h",
+            "failures_are_told": True,
+        }
+        assert DagSerialization.to_dict(dag)["dag"]["deadline"]
+    for silent in ({"connection": "team"}, {"connection": None, "deadline": "6h"}, {}):
+        assert not any(dag.deadline for dag in built(notify=silent))
+
+
+def test_the_text_tells_who_is_told() -> None:
+    retrain, _ = built(
+        notify={"connection": "team", "to": ["ann@example.com"], "on": ["failure", "deadline"], "deadline": "6h"}
+    )
+    assert "| tells | failure, deadline over `team` to ann@example.com |" in retrain.doc_md
+    assert "| deadline | 6h after it was due |" in retrain.doc_md
+    retrain, _ = built()
+    assert "tells" not in retrain.doc_md
+
+
+@pytest.mark.parametrize(
+    ("data", "window", "schedule"),
+    [
+        ({"period": "day"}, "trains on the 6 days before the run's own", "one run a day, when the day is over (UTC)"),
+        ({"period": "week", "window": 1}, "trains on the week before", "one run a week, when the week is over (UTC)"),
+        ({"period": "quarter"}, "trains on the 6 quarters before", "one run a quarter, when the quarter is over (UTC)"),
+    ],
+)
+def test_the_text_speaks_of_the_period(data: dict[str, Any], window: str, schedule: str) -> None:
+    retrain, evaluations = built(schedule="partition", start_date="2026-01-01", data=DATED | data)
+    assert window in retrain.doc_md
+    for dag in (retrain, evaluations):
+        assert schedule in dag.doc_md
+        assert f"The {data['period']} to run for" in dag.params.get_param("partition").description
+
+
+def test_a_source_with_a_date_column_is_dated() -> None:
+    retrain, _ = built(
+        schedule="partition", start_date="2026-01-01", data={"source": "ads.csv", "date_column": "posted"}
+    )
+    assert chain(retrain) == ["wait_for_data", *CHAIN] and "partition" in retrain.params
+    assert "`ads.csv` by its column `posted`, trains on the 6 months" in retrain.doc_md
 
 
 def test_a_waiting_run_holds_up_no_other_but_no_stage_runs_twice() -> None:

@@ -9,9 +9,10 @@ import pytest
 
 from skillsengine.airflow import tasks
 from skillsengine.airflow.dag import build
-from skillsengine.storage.catalog import Catalog
+from skillsengine.storage.catalog import Catalog, CatalogUnavailable
 from tests.airflow.support import make_context
 from tests.pipeline.project import make_project, tiny_experiment
+from tests.sinks import PostSink
 
 BEFORE = ("format", "profile", "finetune", "evaluate", "register", "gate", "promote")
 
@@ -25,10 +26,18 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def report(
-    project: Path, states: dict[str, str], error: tuple[str, str] | None = None, **context: Any
+    project: Path,
+    states: dict[str, str],
+    error: tuple[str, str] | None = None,
+    *,
+    notify: dict[str, Any] | None = None,
+    retries_left: int = 0,
+    **context: Any,
 ) -> dict[str, Any]:
-    retrain, _ = build(tiny_experiment().model_dump_json(), source="s", digest="d", project=str(project))
+    experiment = tiny_experiment(**({"notify": notify} if notify else {}))
+    retrain, _ = build(experiment.model_dump_json(), source="s", digest="d", project=str(project))
     given = make_context(states=states, **context)
+    given["ti"].max_tries = retries_left
     if error:
         given["ti"].xcoms[error[0], tasks.ERROR_KEY] = error[1]
     result: dict[str, Any] = retrain.get_task("report").execute(given)
@@ -73,6 +82,47 @@ def test_success_without_a_version(project: Path) -> None:
         "done; nothing was registered"
     )
     assert row(project).state == "success"
+
+
+def told(monkeypatch: pytest.MonkeyPatch, sink: PostSink) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_TEAM", f"http://127.0.0.1:{sink.port}")
+    monkeypatch.setattr("skillsengine.airflow.report.airflow_address", lambda: None)
+
+
+def test_a_failure_is_told(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    states = {"format": "failed"} | dict.fromkeys(BEFORE[1:], "upstream_failed")
+    with PostSink() as sink:
+        told(monkeypatch, sink)
+        report(
+            project, states, ("format", "no labels"), notify={"connection": "team"}, key="2026-03", run_type="scheduled"
+        )
+    assert [post.body["text"] for post in sink.posts] == [
+        "tiny, partition 2026-03: failed in format\nno labels\n\nscheduled run manual__1"
+    ]
+
+
+def test_what_cannot_be_told_stands_in_the_note(project: Path) -> None:
+    states = {"format": "failed"} | dict.fromkeys(BEFORE[1:], "upstream_failed")
+    result = report(project, states, ("format", "no labels"), notify={"connection": "nobody"})
+    assert result["state"] == "failed"
+    assert result["note"].startswith(
+        "failed: format: no labels · the failure is not told: notify.connection: `nobody`: Airflow has no such connection. "
+    )
+    closed = row(project)
+    assert (closed.note, closed.error) == (result["note"], "format: no labels")
+
+
+@pytest.mark.parametrize(("left", "messages"), [(2, 0), (0, 1)])
+def test_where_the_catalog_is_away_the_last_attempt_tells(
+    left: int, messages: int, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SKILLSENGINE_CATALOG", f"sqlite:///{project}")  # a folder: it cannot be opened
+    states = {"format": "failed"} | dict.fromkeys(BEFORE[1:], "upstream_failed")
+    with PostSink() as sink:
+        told(monkeypatch, sink)
+        with pytest.raises(CatalogUnavailable):
+            report(project, states, ("format", "no labels"), notify={"connection": "team"}, retries_left=left)
+    assert [post.body["headline"] for post in sink.posts] == ["failed in format"] * messages
 
 
 def test_an_airflow_that_does_not_answer_fails_nothing(

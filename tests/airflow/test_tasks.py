@@ -128,8 +128,8 @@ def test_waiting_gives_the_slot_back_and_ends_with_a_clear_text(project: Path, m
     with pytest.raises(AirflowFailException) as caught:
         task.execute(context)
     assert str(caught.value) == (
-        "no data for 2026-04 at data/ads/2026-04.jsonl after waiting for 3d. Put the file there and clear this task to go "
-        "on, or raise data.wait in the spec."
+        "no data for 2026-04 at data/ads/2026-04.jsonl after waiting for 3d. Put the data there and clear this task to go "
+        "on, or raise data.wait in the spec. This task's log tells what each look has found."
     )
     assert context["ti"].xcoms[None, tasks.ERROR_KEY] == str(caught.value)
 

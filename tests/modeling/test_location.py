@@ -98,7 +98,10 @@ def test_offline_and_not_in_the_cache(root: Path) -> None:
         _locate("some-org/never-downloaded", root)
     text = str(caught.value)
     assert "`some-org/never-downloaded` is not in this machine's Hub cache" in text
-    assert "Unset it, fill the cache with `skillsengine pull SPEC` where there is a network, or name a local folder" in text
+    assert (
+        "Unset it, fill the cache with `skillsengine pull SPEC` where there is a network, or name a local folder"
+        in text
+    )
     assert not caught.value.retry
 
 

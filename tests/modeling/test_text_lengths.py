@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -14,17 +13,10 @@ from skillsengine.modeling.encoding import encode, encode_lengths
 from skillsengine.spec.schema import Base
 from tests.tiny import make_tiny_base
 
-
-@dataclass(frozen=True)
-class Text:
-    prompt: str
-    answer: str | None
-
-
 TEXTS = [
-    Text("### Job Description: a nurse\n### Skills:", ' ["wound care"]'),
-    Text("### Job Description: Płatnik 👩‍🔧 " + "and more " * 200 + "\n### Skills:", " []"),
-    Text("x", ' ["' + "TIG welding" * 90 + '"]'),
+    ("### Job Description: a nurse\n### Skills:", ' ["wound care"]'),
+    ("### Job Description: Płatnik 👩‍🔧 " + "and more " * 200 + "\n### Skills:", " []"),
+    ("x", ' ["' + "TIG welding" * 90 + '"]'),
 ]
 
 
@@ -35,7 +27,7 @@ def test_many_at_once_equal_one_by_one(tmp_path: Path, closes: bool) -> None:
     if closes:
         special = [("<s>", tokenizer.bos_token_id), ("</s>", tokenizer.eos_token_id)]
         tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing("<s> $A </s>", None, special)
-    expected = [len(encode(text.prompt, text.answer or "", tokenizer, None)) for text in TEXTS]
+    expected = [len(encode(prompt, answer, tokenizer, None)) for prompt, answer in TEXTS]
     assert encode_lengths(TEXTS, tokenizer) == expected
     assert encode_lengths([], tokenizer) == []
 

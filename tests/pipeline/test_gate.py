@@ -17,11 +17,11 @@ from tests.pipeline.project import make_project, tiny_experiment
 GOLD = ["a", "b"]
 
 
-def cell(run: Run, step: Step, predicted: dict[str, list[str]]) -> None:
+def cell(run: Run, step: Step, predicted: dict[str, list[str]], gold: list[str] | None = GOLD) -> None:
     """Publish a cell whose rows are `id -> predicted`, all with the gold a, b."""
     with run.store.building("evaluate", step.digest) as out:
         rows = [
-            {"id": name, "key": name, "gold": GOLD, "predicted": skills, "raw": "", "parsed": True}
+            {"id": name, "key": name, "gold": gold, "predicted": skills, "raw": "", "parsed": True}
             for name, skills in predicted.items()
         ]
         (out / "predictions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -74,6 +74,17 @@ def test_a_better_first_version_becomes_champion(run: Run) -> None:
     assert run_promote(run)["moved"] is True
     assert run.catalog.alias("tiny", "champion") == 1
     assert run_promote(run) == {"moved": False, "reason": "tiny@1 is the champion already"}
+
+
+def test_without_labels_nobody_wins(run: Run) -> None:
+    register(run)
+    for subject in ("base", "adapter"):
+        cell(run, run.plan.step(f"evaluate[{subject}]"), {"1": ["a"], "2": []}, gold=None)
+    result = verdict(run)
+    assert (result["verdict"], result["reason"]) == ("keep", f"partition {run.partition} has no labels")
+    assert result["scores"] == {"rows": 0}
+    run.catalog.set_run_data(run.id, gate=result)
+    assert run_promote(run) == {"moved": False, "reason": f"partition {run.partition} has no labels"}
 
 
 def test_only_rows_that_both_were_scored_on_count(run: Run) -> None:

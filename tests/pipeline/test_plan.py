@@ -76,6 +76,46 @@ def test_what_only_tells_how_to_work_changes_no_digest(settings: Settings) -> No
     assert changed(before, plan_of(after, settings)) == set()
 
 
+def test_what_counts_as_a_copy_decides_who_trains_and_what_is_scored(settings: Settings) -> None:
+    data = {"source": "data/ads/{partition}.jsonl", "window": 2, "split": {"near_copies": 0.9}}
+    before, after = plan_of(tiny_experiment(), settings), plan_of(tiny_experiment(data=data), settings)
+    # Of a dated source the base is scored on its whole partition.
+    learned = {"profile", "finetune", "evaluate[lexicon]", "evaluate[adapter]", "register"}
+    assert changed(before, after) == learned
+    assert after.step("evaluate[adapter]").config["data.split.near_copies"] == 0.9
+    assert not [path for path in after.step("evaluate[base]").config if path.startswith("data.split")]
+    shares = data | {"split": {"test": 0.3, "near_copies": 0.8}}
+    assert after.step("evaluate[adapter]").config.keys() & {"data.split"} == set()
+    only_shares = plan_of(tiny_experiment(data=shares), settings)
+    assert only_shares.step("evaluate[adapter]").config == before.step("evaluate[adapter]").config
+    static = {"source": "data/ads", "split": {"near_copies": 0.9}}
+    both = (
+        plan_of(tiny_experiment(data={"source": "data/ads"}), settings),
+        plan_of(tiny_experiment(data=static), settings),
+    )
+    assert changed(*both) == learned | {"evaluate[base]"}
+
+
+def test_another_prompt_formats_nothing_anew(settings: Settings) -> None:
+    """Rows hold the ad and its skills; they are rendered when they are read."""
+    after = plan_of(tiny_experiment(prompt={"template": "Ad: {text} Skills:"}), settings)
+    assert changed(plan_of(tiny_experiment(), settings), after) == {
+        "profile",
+        "finetune",
+        "evaluate[base]",
+        "evaluate[lexicon]",
+        "evaluate[adapter]",
+        "register",
+    }
+
+
+def test_what_becomes_of_overlong_rows_makes_another_adapter(settings: Settings) -> None:
+    after = plan_of(tiny_experiment(tokens={"overlong": "split"}), settings)
+    assert {"profile", "finetune"} <= changed(plan_of(tiny_experiment(), settings), after)
+    fixed = tiny_experiment(tokens={"max_length": 64})
+    assert "tokens.max_length" not in plan_of(fixed, settings).step("finetune").config, "it comes from profile"
+
+
 def test_a_seed_or_another_number_format_makes_another_adapter(settings: Settings) -> None:
     before = plan_of(tiny_experiment(), settings)
     assert "finetune" in changed(before, plan_of(tiny_experiment(resources={"device": "cuda"}), settings))

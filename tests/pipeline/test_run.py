@@ -113,6 +113,64 @@ def test_evaluations_without_a_version_say_so(settings: Settings) -> None:
         run_evaluation(run)
 
 
+def unlabelled(path: Path, key: str) -> None:
+    """A month as `write_month` writes it, without labels; every second ad has an empty column, the others none."""
+    write_month(path, key)
+    ads = [json.loads(line) for line in path.read_text().splitlines()]
+    for number, ad in enumerate(ads):
+        ad["skills"] = None
+        if number % 2:
+            del ad["skills"]
+    path.write_text("".join(json.dumps(ad) + "\n" for ad in ads))
+
+
+def test_a_partition_without_labels_is_trained_for_and_scored_without_them(tmp_path: Path) -> None:
+    settings = make_project(tmp_path / "project")
+    unlabelled(settings.project / "data" / "ads" / "2026-03.jsonl", "2026-03")
+    run = open_run(tiny_experiment(), dag_id="tiny", run_id="unlabelled", settings=settings)
+    whole(run)
+    for subject in ("adapter", "base", "lexicon"):
+        summary = run.store.get("evaluate", run.plan.step(f"evaluate[{subject}]").digest).summary  # type: ignore[union-attr]
+        assert (summary["labelled"], summary["labelled_rows"], summary["rows"]) == (False, 0, 8)
+        assert {"parse_rate", "verbatim_rate", "skills_per_ad"} <= set(summary)
+        assert not {"f1", "gold_skills", "token_f1"} & set(summary)
+    verdict = run_gate(run)
+    assert (verdict["verdict"], verdict["reason"]) == ("keep", "partition 2026-03 has no labels")
+    assert run_promote(run) == {"moved": False, "reason": "partition 2026-03 has no labels"}
+    assert finish_run(run, "success") == "tiny@1 · 2026-03 · no labels, so no F1"
+    version = run.catalog.resolve("tiny", "1")
+    card = (Path(version.path) / "README.md").read_text()
+    assert "## Scores" in card and "nan" not in card
+
+
+def test_a_window_without_labels_says_which_column_was_read(tmp_path: Path) -> None:
+    settings = make_project(tmp_path / "project")
+    for key in ("2026-01", "2026-02"):
+        unlabelled(settings.project / "data" / "ads" / f"{key}.jsonl", key)
+    run = open_run(tiny_experiment(), dag_id="tiny", run_id="none", settings=settings)
+    run_stage(run, "format")
+    with pytest.raises(
+        StageError,
+        match=r"no row to train on. Partitions read: 2026-01, 2026-02; 16 rows, 0 of them with labels \(column `skills`\)",
+    ):
+        run_stage(run, "profile")
+
+
+def test_near_copies_of_the_window_are_not_scored(tmp_path: Path) -> None:
+    settings = make_project(tmp_path / "project")
+    text = " ".join(f"word{number}" for number in range(80))
+    ads = {"2026-01": text + " Kiln.", "2026-03": text + " Oven."}
+    for key, ad in ads.items():
+        with (settings.project / "data" / "ads" / f"{key}.jsonl").open("a") as file:
+            file.write(json.dumps({"id": f"near-{key}", "job_description": ad, "skills": ["word3"]}) + "\n")
+    run = open_run(tiny_experiment(), dag_id="tiny", run_id="near", settings=settings)
+    for stage in ("format", "profile", "finetune", "evaluate"):
+        run_stage(run, stage)
+    for subject, counts in (("adapter", (8, 1)), ("lexicon", (8, 1)), ("base", (9, 0))):
+        summary = run.store.get("evaluate", run.plan.step(f"evaluate[{subject}]").digest).summary  # type: ignore[union-attr]
+        assert (summary["rows"], summary["excluded_near_copies"]) == counts
+
+
 def test_a_failed_stage_publishes_nothing_and_tells_the_catalog(tmp_path: Path) -> None:
     settings = make_project(tmp_path / "project", ("2026-01", "2026-02"))
     bad = settings.project / "data" / "ads" / "2026-01.jsonl"

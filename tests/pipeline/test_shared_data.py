@@ -13,8 +13,8 @@ from skillsengine.scoring.lexicon import Lexicon
 from skillsengine.scoring.metrics import set_scores
 from skillsengine.settings import Settings, load_settings
 from skillsengine.spec.schema import Split
-from skillsengine.stages import rows as stage_rows
-from skillsengine.stages.rows import Row, read_rows, training_rows
+from skillsengine.stages.rows import Row, read_rows
+from skillsengine.stages.splits import TRAIN, VALIDATION, scored_rows, training_rows
 from tests.pipeline.project import tiny_experiment
 
 pytestmark = pytest.mark.shared
@@ -39,9 +39,11 @@ def test_skillspan_s_own_files_decide_the_split(settings: Settings, shared_data:
     assert artifact is not None
     assert (artifact.summary["rows"], artifact.summary["rejected"]) == (1600, 0)
     assert Counter(row.split for row in read_rows(artifact)) == {"train": 842, "validation": 364, "test": 394}
-    train, validation = training_rows([artifact], Split(), dated=False)
-    tested = stage_rows.test_rows(artifact, Split(), dated=False)
-    assert not {row.key for row in (*train, *validation)} & {row.key for row in tested}
+    used = training_rows([artifact], Split(), dated=False)
+    tested = list(read_rows(artifact, scored_rows(artifact, Split(), dated=False).tobytes()))
+    assert not {row.key for _, row in used} & {row.key for row in tested}
+    assert (used.count(TRAIN), used.count(VALIDATION), len(tested)) == (805, 359, 394)
+    assert used.summary() == {"copies_left_out": 29, "near_copies_left_out": 13, "near_copies": 29}
 
 
 def test_the_lexicon_of_real_labels_scores_what_others_measured(settings: Settings, shared_data: Path) -> None:

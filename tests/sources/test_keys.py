@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skillsengine.storage.partitions import SourceError, is_complete, key_of, parse_key, previous
+from skillsengine.sources.errors import SourceError
+from skillsengine.sources.keys import is_complete, key_of, parse_key, previous
 
 days = st.dates(min_value=date(1, 1, 1))
 keys = st.dates(min_value=date(100, 1, 1), max_value=date(9998, 12, 31)).map(key_of)

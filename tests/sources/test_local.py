@@ -5,10 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from skillsengine.storage.partitions import SourceError, SourceFile, available_partitions, resolve_source
+from skillsengine.sources.errors import SourceError
+from skillsengine.sources.files import SourceFile
+from skillsengine.sources.find import Source
+from skillsengine.spec.schema import Data
 from tests.storage.support import at_once
 
 
@@ -25,8 +29,13 @@ def put(path: Path, text: str = "{}\n") -> Path:
     return path
 
 
-def files(source: str, project: Path, partition: str | None = None, **more: bool) -> tuple[SourceFile, ...]:
-    return resolve_source(source, project, (project,), partition=partition, **more)
+def look(source: str, *roots: Path, trusted: bool = False, **data: Any) -> Source:
+    """A source of the project in the first root."""
+    return Source(Data(source=source, **data), roots[0], roots, trusted=trusted)
+
+
+def files(source: str, project: Path, partition: str | None = None, trusted: bool = False) -> tuple[SourceFile, ...]:
+    return look(source, project, trusted=trusted).files(partition)
 
 
 def error(source: str, project: Path, partition: str | None = None) -> str:
@@ -38,9 +47,8 @@ def error(source: str, project: Path, partition: str | None = None) -> str:
 def test_a_file_with_the_sha256_of_its_bytes(project: Path) -> None:
     path = put(project / "data" / "ads.jsonl", "a\r\nb")
     for partition in (None, "all"):
-        assert files("data/ads.jsonl", project, partition) == (
-            SourceFile(path, hashlib.sha256(b"a\r\nb").hexdigest(), None),
-        )
+        (file,) = files("data/ads.jsonl", project, partition)
+        assert (file.path, file.sha256, file.split) == (path, hashlib.sha256(b"a\r\nb").hexdigest(), None)
 
 
 def test_a_folder_in_the_order_of_names_without_hidden_files(project: Path) -> None:
@@ -84,12 +92,10 @@ def test_nothing_there(project: Path) -> None:
         f"no data at {project}/data/x.jsonl: data.source names a file or folder that is not there. "
         "Put the data there, or mend it."
     )
-    assert "there is no file ending in .jsonl (it is empty)" in (
-        (project / "data").mkdir() or error("data", project)  # type: ignore[func-returns-value]
+    (project / "data").mkdir()
+    assert "(it is empty): a source is a file whose name ends in .jsonl, .ndjson, .json, .csv," in error(
+        "data", project
     )
-    put(project / "data" / "ads.csv")
-    assert "no file ending in .jsonl (it holds ads.csv)" in error("data", project)
-    assert error("data/ads.csv", project).endswith("a source is JSON lines, in a file whose name ends in .jsonl.")
     (project / "data" / "odd.jsonl").mkdir()
     assert "odd.jsonl is no file, though it is called like one" in error("data", project)
 
@@ -113,17 +119,14 @@ def test_source_and_partition_must_fit(project: Path) -> None:
 @pytest.mark.parametrize(
     ("source", "text"),
     [
-        ("s3://talent/{partition}.jsonl", "s3:// is not read yet. Copy the data into a folder and name that folder."),
-        ("HF://org/name", "HF:// is not read yet"),
-        ("gs://bucket/x", "gs:// is not read yet"),
-        ("https://example.org/x.jsonl", "https:// is no source. Name a file or a folder of JSON lines."),
+        ("https://example.org/x.jsonl", "https:// is no source. Name a local file, a folder or a glob"),
         ("file:///etc/passwd", "file:// is no source"),
     ],
 )
 def test_schemes(project: Path, source: str, text: str) -> None:
     assert text in error(source, project, "2026-03")
     with pytest.raises(SourceError, match=r"data\.source"):
-        available_partitions(source, project, (project,))
+        look(source, project).partitions()
 
 
 @pytest.mark.parametrize(
@@ -142,7 +145,7 @@ def test_a_source_stays_inside_the_roots(project: Path, tmp_path: Path, source: 
     assert "add its folder to SKILLSENGINE_DATA_ROOTS, or name it on the command line with --set data.source=" in said
     if there:
         assert len(files(source, project, trusted=True)) == 1
-        assert len(resolve_source(source, project, (project, tmp_path), partition=None)) == 1
+        assert len(look(source, project, tmp_path).files(None)) == 1
 
 
 def test_a_link_inside_a_folder_cannot_leave_either(project: Path, tmp_path: Path) -> None:
@@ -195,25 +198,25 @@ def test_a_file_without_permission(project: Path) -> None:
     ],
 )
 def test_partitions_that_are_there(project: Path, source: str) -> None:
-    assert available_partitions(source, project, (project,)) == []
+    assert look(source, project).partitions() == []
     for month in ("2026-04", "2025-12", "2026-13", "2026-5"):
         place = source.replace("{partition}", month)
         put(project / (f"{place}x.jsonl" if place.endswith("/") else place))
     put(project / "data" / "README.md")
     put(project / "data" / "2026-09" / "notes.txt")
     (project / "data" / "2026-08").mkdir()
-    assert available_partitions(source, project, (project,)) == ["2025-12", "2026-04"]
+    assert look(source, project).partitions() == ["2025-12", "2026-04"]
 
 
 def test_a_month_named_twice_must_be_the_same_one(project: Path) -> None:
     put(project / "2026-01-2026-02.jsonl")
-    assert available_partitions("{partition}-{partition}.jsonl", project, (project,)) == []
+    assert look("{partition}-{partition}.jsonl", project).partitions() == []
 
 
 def test_no_partitions_of_what_is_static_or_outside(project: Path, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"has no partitions: there is no `\{partition\}` in it"):
-        available_partitions("data", project, (project,))
+        look("data", project).partitions()
     with pytest.raises(SourceError, match="outside of the folders"):
-        available_partitions("../{partition}.jsonl", project, (project,))
+        look("../{partition}.jsonl", project).partitions()
     put(tmp_path / "2026-01.jsonl")
-    assert available_partitions("../{partition}.jsonl", project, (project,), trusted=True) == ["2026-01"]
+    assert look("../{partition}.jsonl", project, trusted=True).partitions() == ["2026-01"]

@@ -32,6 +32,8 @@ SPECIAL: dict[str, st.SearchStrategy[Any]] = {
     "start_date": st.dates().map(str),
     "model": st.from_regex(NAME_PATTERN, fullmatch=True),
     "connection": st.none(),  # wants a source or an address that it is for
+    "to": st.just([]),  # and these want a connection
+    "deadline": st.none(),
     "hub": st.sampled_from([None, "org/name", "My-Org/job.skills_7b"]),
 }
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from skillsengine.modeling.answers import render_answer
@@ -17,9 +18,13 @@ from skillsengine.spec.schema import Base, Evaluate
 from skillsengine.stages import evaluate
 from skillsengine.stages.contract import Limit, StageError
 from skillsengine.stages.evaluate import sample
-from skillsengine.stages.rows import Row, normalized_key, write_rows
+from skillsengine.stages.row_writer import write_rows
+from skillsengine.stages.rows import Row, normalized_key
+from skillsengine.stages.splits import signed_texts
+from skillsengine.stages.trained_on import write_trained_on
 from skillsengine.storage.artifact import Artifact
 from tests.stages.finetuned import BASE, TEMPLATE, make_finetuned
+from tests.stages.formatted import ad_text, formatted, row
 from tests.stages.golden_files import check_golden
 from tests.stages.support import Surroundings, as_artifact, config_for, experiment
 
@@ -31,15 +36,14 @@ ADS = {
 }
 
 
-def ad(name: str, template: str = TEMPLATE) -> Row:
+def ad(name: str) -> Row:
     text, skills = ADS[name]
-    answer = None if skills is None else render_answer(skills)
-    return Row(name, text, skills, template.replace("{text}", text), answer, normalized_key(text), "test")
+    return Row(name, text, skills, normalized_key(text), "test")
 
 
 def partition(folder: Path, rows: list[Row], key: str = "2026-06") -> Artifact:
     folder.mkdir(parents=True)
-    write_rows(folder / "rows.jsonl", rows)
+    write_rows(folder, rows)
     artifact = as_artifact(folder, "format", {"rows": len(rows)})
     return replace(artifact, manifest=replace(artifact.manifest, key=key))
 
@@ -86,8 +90,11 @@ def test_the_lexicon_is_scored_without_a_model(tmp_path: Path) -> None:
         "subject": "lexicon",
         "partition": "2026-06",
         "rows": 4,
+        "labelled": True,
         "labelled_rows": 3,
         "excluded_trained_on": 0,
+        "excluded_near_copies": 0,
+        "skills_per_ad": 1.0,
         "gold_skills": 4,
         "predicted_skills": 3,
         "true_positives": 2,
@@ -113,7 +120,7 @@ def test_golden(tmp_path: Path) -> None:
     outputs = {
         "predictions.jsonl": "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in predictions),
         "metrics.json": json.dumps(summary | {"seconds": 0}, indent=1, sort_keys=True) + "\n",
-        "few_shot.txt": preamble(TEMPLATE, shots) + ad("nurse").prompt + "\n",
+        "few_shot.txt": preamble(TEMPLATE, shots) + ad("nurse").prompt(TEMPLATE) + "\n",
     }
     check_golden("evaluate", evaluate.VERSION, outputs)
 
@@ -125,10 +132,10 @@ def test_the_adapter_answers_as_its_model_does(tmp_path: Path) -> None:
     model = load_recorded(
         finetuned.json("base.json"), finetuned.path / "adapter", "cpu", bases=tmp_path, allowed_roots=(tmp_path,)
     )
-    raw = generate(model, [row.prompt for row in rows], max_new_tokens=12, batch_size=2)
+    raw = generate(model, [row.prompt(TEMPLATE) for row in rows], max_new_tokens=12, batch_size=2)
     assert [row["raw"] for row in predictions] == raw
     untuned = load_base(Base(model=BASE), "cpu", bases=tmp_path, allowed_roots=(tmp_path,))
-    assert raw != generate(untuned, [row.prompt for row in rows], max_new_tokens=12, batch_size=2)
+    assert raw != generate(untuned, [row.prompt(TEMPLATE) for row in rows], max_new_tokens=12, batch_size=2)
     assert summary["rows"] == 4 and 0 < summary["generated_tokens"] <= 48
     assert {"token_precision", "token_recall", "token_f1", "f1", "tokens_per_second"} <= set(summary)
     progress = [report for report in around.reports if report.metrics]
@@ -139,9 +146,12 @@ def test_the_adapter_answers_as_its_model_does(tmp_path: Path) -> None:
 
 def test_an_adapter_is_asked_by_its_own_template(tmp_path: Path) -> None:
     finetuned = make_finetuned(tmp_path, template="Ad: {text}\nSkills:")
-    other = [ad(name) for name in ADS]
-    own = [ad(name, "Ad: {text}\nSkills:") for name in ADS]
-    assert run("adapter", tmp_path, other, finetuned)[1] == run("adapter", tmp_path, own, finetuned)[1]
+    rows = [ad(name) for name in ADS]
+    _, predictions, _ = run("adapter", tmp_path, rows, finetuned)
+    record, adapter = finetuned.json("base.json"), finetuned.path / "adapter"
+    model = load_recorded(record, adapter, "cpu", bases=tmp_path, allowed_roots=(tmp_path,))
+    prompts = [f"Ad: {row.text}\nSkills:" for row in rows]
+    assert [row["raw"] for row in predictions] == generate(model, prompts, max_new_tokens=12, batch_size=2)
 
 
 def test_the_base_sees_the_worked_examples_and_is_cut_at_the_next_ad(tmp_path: Path) -> None:
@@ -154,7 +164,7 @@ def test_the_base_sees_the_worked_examples_and_is_cut_at_the_next_ad(tmp_path: P
     assert before.startswith('### Job Description: A cook with knife skills.\n### Skills: ["knife skills"]\n\n###')
     raw = generate(
         model,
-        [before + row.prompt for row in rows],
+        [before + row.prompt(TEMPLATE) for row in rows],
         max_new_tokens=12,
         batch_size=2,
         stop=("\n\n", "###", "\n### Job Description:"),
@@ -174,11 +184,41 @@ def test_rows_of_the_training_are_left_out_for_all_but_the_base(tmp_path: Path) 
     assert run("base", tmp_path, rows)[0]["rows"] == 4
 
 
+def test_near_copies_of_the_training_are_left_out(tmp_path: Path) -> None:
+    finetuned = make_finetuned(tmp_path)
+    trained = formatted(tmp_path / "trained", [row(ad_text(1)), row(ad_text(2))])
+    keys = signed_texts(trained).keys
+    write_trained_on(finetuned.path, [trained], keys)
+    rows = [
+        row(ad_text(1), ["brave0"], id="exact", split="test"),
+        row(ad_text(1, 1), [], id="near", split="test"),
+        row(ad_text(2, 2), [], id="near too", split="test"),
+        row(ad_text(3), [], id="fresh", split="test"),
+        row(ad_text(2, 1), [], id="no test row", split="train"),
+    ]
+    for subject in ("lexicon", "adapter"):
+        for source, partition in (("ads", "static"), ("ads/{partition}.jsonl", "dated")):
+            data = {"data": {"source": source}, "schedule": "none"}
+            newer = as_artifact(finetuned.path, "finetune", {})
+            summary, predictions, _ = run(subject, tmp_path, rows, newer, **data)
+            assert [each["id"] for each in predictions] == ["fresh"], partition
+            counts = (summary["excluded_trained_on"], summary["excluded_near_copies"])
+            assert counts == ((1, 2) if partition == "static" else (1, 3))
+    exact = run("lexicon", tmp_path, rows, newer, data={"source": "ads", "split": {"near_copies": 1.0}})[0]
+    assert (exact["rows"], exact["excluded_trained_on"], exact["excluded_near_copies"]) == (3, 1, 0)
+    # An adapter of VERSION 1 has no signatures.
+    (finetuned.path / "trained_on.npy").unlink()
+    older = run("lexicon", tmp_path, rows, as_artifact(finetuned.path, "finetune", {}))[0]
+    assert (older["rows"], older["excluded_trained_on"], older["excluded_near_copies"]) == (3, 1, 0)
+    assert run("base", tmp_path, rows)[0]["excluded_near_copies"] == 0
+
+
 def test_without_labels_only_the_label_free_rates_are_there(tmp_path: Path) -> None:
     finetuned = make_finetuned(tmp_path)
     for subject in ("lexicon", "adapter"):
         summary, predictions, _ = run(subject, tmp_path, [ad("unknown")], finetuned)
-        assert summary["labelled_rows"] == 0 and {"verbatim_rate", "parse_rate"} <= set(summary)
+        assert (summary["labelled"], summary["labelled_rows"]) == (False, 0)
+        assert {"verbatim_rate", "parse_rate", "skills_per_ad"} <= set(summary)
         assert not {"precision", "recall", "f1", "gold_skills", "token_f1"} & set(summary)
         assert predictions[0]["gold"] is None
 
@@ -220,7 +260,7 @@ def test_a_base_that_is_gone_is_named_with_the_mend(tmp_path: Path) -> None:
 def test_the_smoke_test_scores_few_short_ads(tmp_path: Path) -> None:
     finetuned = make_finetuned(tmp_path)
     text = "A nurse with wound care. " * 200
-    long = Row("long", text, ("wound care",), TEMPLATE.replace("{text}", text), ' ["wound care"]', "f" * 16, "test")
+    long = Row("long", text, ("wound care",), "f" * 16, "test")
     limit = Limit(rows=10, generated=2, tokens=20)
     summary, predictions, _ = run("adapter", tmp_path, [long, ad("nurse"), ad("welder")], finetuned, limit=limit)
     assert summary["rows"] == len(predictions) == 2
@@ -229,14 +269,17 @@ def test_the_smoke_test_scores_few_short_ads(tmp_path: Path) -> None:
 
 
 def test_the_sample_is_stable() -> None:
-    rows = [Row(str(i), f"t{i}", (), "", None, normalized_key(f"t{i}")) for i in range(200)]
-    chosen = sample(rows, 20, seed=42)
-    assert len(chosen) == 20 and [row.id for row in chosen] == sorted((row.id for row in chosen), key=int)
-    assert sample(rows[::-1], 20, seed=42)[::-1] == chosen  # the order of the file does not matter
-    assert sample(rows, 20, seed=43) != chosen
-    fewer = [row for row in rows if row.id != chosen[0].id]
-    assert set(sample(fewer, 20, seed=42)) >= set(chosen[1:])  # one row less changes one place
-    assert sample(rows, 500, seed=42) == sample(rows, None, seed=1) == rows
+    keys = np.array([int(normalized_key(f"t{number}"), 16) for number in range(200)], np.uint64)
+    places = sample(keys, 20, seed=42)
+    chosen = set(keys[places].tolist())
+    assert len(chosen) == 20 and places.tolist() == sorted(places.tolist())
+    assert set(keys[::-1][sample(keys[::-1], 20, seed=42)].tolist()) == chosen  # the order of the file does not matter
+    assert set(keys[sample(keys, 20, seed=43)].tolist()) != chosen
+    fewer = np.delete(keys, places[0])
+    assert set(fewer[sample(fewer, 20, seed=42)].tolist()) >= set(
+        keys[places[1:]].tolist()
+    )  # one less changes one place
+    assert sample(keys, 500, seed=42).tolist() == sample(keys, None, seed=1).tolist() == list(range(200))
 
 
 def test_max_rows_takes_the_same_rows_for_every_subject(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,11 +16,17 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from skillsengine.modeling.base import load_base
 from skillsengine.modeling.batches import LengthGroups
+from skillsengine.modeling.encoding import Encoded
 from skillsengine.modeling.lora import attach, load_adapter
+from skillsengine.pipeline.graph import PROFILE
 from skillsengine.spec.schema import Base, Lora
-from skillsengine.stages import finetune
+from skillsengine.stages import finetune, profile
 from skillsengine.stages.contract import Limit, StageError
+from skillsengine.stages.overlong import Fitter
+from skillsengine.stages.rows import Row, normalized_key
+from skillsengine.stages.splits import VALIDATION, formatted_inputs, training_rows
 from tests.stages.golden_files import check_golden
+from tests.stages.support import Surroundings, config_for
 from tests.stages.training import TARGETS, TEMPLATE, Training, rows
 from tests.tiny import make_tiny_base
 
@@ -40,6 +47,7 @@ def test_what_it_leaves_behind(tmp_path: Path, capfd: pytest.CaptureFixture[str]
         "prompt.json",
         "tokenizer/tokenizer.json",
         "tokenizer/tokenizer_config.json",
+        "trained_on.npy",
         "trained_on.txt",
     ]
     everyone = [row for row in (*rows(10), *rows(10, start=10))]
@@ -68,7 +76,7 @@ def test_what_it_leaves_behind(tmp_path: Path, capfd: pytest.CaptureFixture[str]
     trained = sum(weight.numel() for weight in training.adapter().values())
     assert summary["trainable_parameters"] == trained
     tokenizer = AutoTokenizer.from_pretrained(out / "tokenizer")
-    lengths = [len(tokenizer(row.prompt).input_ids + tokenizer(row.answer).input_ids) for row in learned]
+    lengths = [len(tokenizer(row.prompt(TEMPLATE)).input_ids + tokenizer(row.answer).input_ids) for row in learned]
     assert summary["tokens"] == 3 * sum(lengths)  # the answer's begin-of-text here stands for its end of text there
     assert summary["tokens_per_second"] > 0
     assert summary["seconds"] >= 0
@@ -136,7 +144,7 @@ def test_peft_alone_reads_the_adapter(tmp_path: Path, targets: list[str]) -> Non
     theirs = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(tmp_path / "base"), folder).eval()
     ours = load_adapter(load_base(Base(model="base"), "cpu", bases=tmp_path, allowed_roots=[tmp_path]), folder)
     ids = AutoTokenizer.from_pretrained(tmp_path / "out" / "tokenizer")(
-        rows(1)[0].prompt, return_tensors="pt"
+        rows(1)[0].prompt(TEMPLATE), return_tensors="pt"
     ).input_ids
     with torch.no_grad():
         assert torch.equal(theirs(ids).logits, ours.model(ids).logits)
@@ -208,12 +216,61 @@ def test_no_validation_rows(tmp_path: Path) -> None:
 def test_texts_that_are_too_long(tmp_path: Path) -> None:
     training = Training(tmp_path, {"train": {"epochs": 1}}, max_length=64)
     many = rows(10)
-    long_answer = " [" + ", ".join(['"welding"'] * 30) + "]"
-    training.give_rows("2026-01", [replace(many[0], answer=long_answer), *many[1:]])
+    training.give_rows("2026-01", [replace(many[0], skills=("welding",) * 30), *many[1:]])
     summary = training.run()
     assert summary["rows_left_out"] == 1
     assert summary["train_rows"] == 15
     assert summary["rows_cut"] > 0
+
+
+def test_overlong_rows_are_split_as_profile_counted(tmp_path: Path) -> None:
+    """The smoke of both stages on the same rows: the same parts, and the steps follow them."""
+    training = Training(
+        tmp_path, {"tokens": {"overlong": "split", "max_length": 64}, "train": {"epochs": 1}}, max_length=64
+    )
+    long = "We need SQL. We need SAP, too! You bring:\n- wound care\n- Docker\n- first aid and much more"
+    many = [replace(row, split="train") for row in rows(4)]
+    many.append(Row("long", long, ("SQL", "SAP", "wound care", "Docker"), normalized_key(long), "train"))
+    training.give_rows("2026-01", many)
+    counted = profiled(training)
+    summary = training.run()
+    parts = ("rows_cut", "rows_split", "parts", "rows_dropped", "rows_left_out")
+    assert {name: summary[name] for name in parts} == {name: counted[name] for name in parts}
+    assert summary["rows_split"] >= 1 and summary["parts"] > summary["rows_split"]
+    longer = counted["train_rows"] + counted["validation_rows"] - counted["rows_split"] + counted["parts"]
+    assert summary["train_rows"] + summary["validation_rows"] == longer - summary["rows_left_out"]
+    assert summary["steps"] == -(-summary["train_rows"] // 4)
+    texts = summary["tokens"] + sum(len(text) for text in validation_texts(training))
+    assert counted["tokens"] == texts, "profile's sum is what is trained on"
+    assert many[-1].key in (tmp_path / "out" / "trained_on.txt").read_text().split()
+    assert {"SQL", "SAP", "wound care", "Docker"} <= set(json.loads((tmp_path / "out" / "lexicon.json").read_text()))
+
+
+def test_dropped_rows_were_not_trained_on(tmp_path: Path) -> None:
+    training = Training(tmp_path, {"tokens": {"overlong": "drop"}, "train": {"epochs": 1}}, max_length=64)
+    summary = training.run()
+    listed = (tmp_path / "out" / "trained_on.txt").read_text().split()
+    assert 0 < len(listed) == 20 - summary["rows_dropped"] < 20
+    assert summary["train_rows"] + summary["validation_rows"] == len(listed)
+    with pytest.raises(StageError) as caught:
+        Training(tmp_path, {"tokens": {"overlong": "drop"}}, max_length=16).run("none")
+    assert str(caught.value) == (
+        "no row to train on: 20 rows are longer than tokens.max_length (16 tokens), and tokens.overlong is `drop`. Raise it, "
+        "set it to `auto`, or let tokens.overlong be `cut` or `split`."
+    )
+
+
+def profiled(training: Training) -> dict[str, Any]:
+    out = training.folder / "profiled"
+    out.mkdir()
+    return profile.run(config_for(PROFILE, training.spec), training.inputs, out, Surroundings(training.folder).context)
+
+
+def validation_texts(training: Training) -> list[Encoded]:
+    tokenizer = AutoTokenizer.from_pretrained(training.folder / "out" / "tokenizer")
+    fitter = Fitter(TEMPLATE, tokenizer, training.max_length, "split")
+    used = training_rows(formatted_inputs(training.inputs), training.spec.data.split, dated=False)
+    return [text for part, row in used if part == VALIDATION for text in fitter.fit(row)]
 
 
 def test_all_answers_are_too_long(tmp_path: Path) -> None:
@@ -235,13 +292,6 @@ def test_nothing_to_train_on(tmp_path: Path) -> None:
         "no row to train on in the partitions 2026-01, 2026-02: every labelled row is held out (2 for validation"
     )
     assert "set data.split.validation lower, or check data.labels." in str(caught.value)
-
-
-def test_two_templates(tmp_path: Path) -> None:
-    training = Training(tmp_path)
-    training.give_rows("2026-02", rows(5, start=10), template="Ad: {text}\nSkills:")
-    with pytest.raises(StageError, match=r"formatted with 2 prompt templates: .*format them anew with the same"):
-        training.run()
 
 
 def test_unknown_base_and_unknown_target(tmp_path: Path) -> None:

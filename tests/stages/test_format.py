@@ -7,42 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from skillsengine.modeling.answers import parse_answer, render_answer
-from skillsengine.pipeline.graph import FORMAT
-from skillsengine.spec.schema import Data
+from skillsengine.modeling.answers import parse_answer
 from skillsengine.stages import format as stage
-from skillsengine.stages.contract import Limit, SourceFile, StageError, Summary
-from skillsengine.stages.rows import Row, read_rows
+from skillsengine.stages.contract import Limit, SourceFile, StageError
+from tests.stages.format_run import Formatted, ad
 from tests.stages.golden_files import FOLDER, check_golden
-from tests.stages.support import Surroundings, as_artifact, config_for, experiment, source_file, write_lines
-
-STEPS = Data(source="x").cleaning
-
-
-class Formatted:
-    """What one run of the stage left behind."""
-
-    def __init__(self, folder: Path, *files: SourceFile, limit: Limit | None = None, **sections: Any) -> None:
-        self.out = folder / "out"
-        self.out.mkdir()
-        self.around = Surroundings(folder)
-        config = config_for(FORMAT, experiment(**sections), files=files, limit=limit, key="all")
-        self.summary: Summary = stage.run(config, {}, self.out, self.around.context)
-
-    @property
-    def rows(self) -> list[Row]:
-        return list(read_rows(as_artifact(self.out, "format", self.summary)))
-
-    @property
-    def rejected(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in (self.out / "rejected.jsonl").read_text().splitlines()]
-
-
-def ad(text: str, skills: Any = (), **more: Any) -> dict[str, Any]:
-    return {"job_description": text, "skills": skills if not isinstance(skills, tuple) else list(skills), **more}
+from tests.stages.support import source_file, write_lines
 
 
 def test_golden(tmp_path: Path) -> None:
@@ -52,24 +23,21 @@ def test_golden(tmp_path: Path) -> None:
     check_golden("format", stage.VERSION, outputs)
 
 
-def test_a_row_is_cleaned_and_rendered(tmp_path: Path) -> None:
+def test_a_row_is_cleaned_and_its_skills_are_ordered(tmp_path: Path) -> None:
     file = write_lines(tmp_path / "a.jsonl", [ad("<b>SQL</b> &amp; Go,\n\n\n daily", ("Go", "SQL"), id="one")])
     [row] = Formatted(tmp_path, file).rows
     assert row.text == "SQL & Go,\n\ndaily"
     assert row.skills == ("SQL", "Go")
-    assert row.prompt == "### Job Description: SQL & Go,\n\ndaily\n### Skills:"
     assert row.answer == ' ["SQL", "Go"]'
     assert row.id == "one"
 
 
-def test_columns_and_template_are_the_specs(tmp_path: Path) -> None:
+def test_columns_are_the_specs(tmp_path: Path) -> None:
     file = write_lines(tmp_path / "a.jsonl", [{"body": "Go {text}", "tags": ["Go"], "nr": 5}])
-    sections: dict[str, Any] = {
-        "data": {"source": "x", "text": "body", "labels": "tags", "id": "nr", "cleaning": []},
-        "prompt": {"template": "Ad: {text} Skills:"},
-    }
-    [row] = Formatted(tmp_path, file, **sections).rows
-    assert (row.id, row.prompt, row.answer) == ("5", "Ad: Go {text} Skills:", ' ["Go"]')
+    data = {"source": "x", "text": "body", "labels": "tags", "id": "nr", "cleaning": []}
+    [row] = Formatted(tmp_path, file, data=data).rows
+    assert (row.id, row.text, row.answer) == ("5", "Go {text}", ' ["Go"]')
+    assert row.prompt("Ad: {text} Skills:") == "Ad: Go {text} Skills:"
 
 
 def test_the_smallest_summary(tmp_path: Path) -> None:
@@ -79,10 +47,14 @@ def test_the_smallest_summary(tmp_path: Path) -> None:
         "rows": 3,
         "rejected": 1,
         "with_labels": 2,
+        "unlabelled": 1,
         "empty_labels": 1,
         "skills": 1,
         "labels_not_in_text": 1,
+        "duplicate_ids": 0,
+        "copied_rows": 0,
         "reasons": {"not JSON": 1},
+        "notes": [],
     }
     assert done.rows[2].skills is None and done.rows[2].answer is None
     assert done.around.reports[-1].text == "3 rows, 1 rejected"
@@ -92,16 +64,19 @@ def test_the_smallest_summary(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        ('{"job_description": "Go", "skills": [}', "not JSON: unreadable at column 38"),
+        ('{"job_description": "Go", "skills": [}', "not JSON: unreadable at character 38"),
         (b'{"job_description": "\xff\xfe"}', "not UTF-8: byte 0xff at position 22"),
         ("[" * 100_000, "not JSON: nested too deep or a number too long"),
-        ("3", "not a JSON object: the line is a number"),
+        ("3", "not a JSON object: it is a number"),
         ({"skills": []}, "the text is missing: no column `job_description`"),
         (ad(None), "the text is missing: `job_description` is null"),  # type: ignore[arg-type]
         (ad(["Go"]), "the text is not a string: `job_description` is a list"),  # type: ignore[arg-type]
         (ad(""), "the text is empty: no letter or digit is left after cleaning"),
         (ad("<br> --- "), "the text is empty: no letter or digit is left after cleaning"),
-        (ad("Go", "Go"), "the labels are not a list: `skills` is a string"),
+        (
+            ad("Go", "Go"),
+            "the labels are not a list: `skills` is a string, which data.label_format: comma, semicolon or json reads",
+        ),
         (ad("Go", {"a": "Go"}), "the labels are not a list: `skills` is an object"),
         (ad("Go", ["Go", None]), "a label is not a string: item 2 of `skills` is null"),
         (ad("Go", [["Go"]]), "a label is not a string: item 1 of `skills` is a list"),
@@ -115,7 +90,7 @@ def test_a_bad_row_is_rejected_alone(tmp_path: Path, line: Any, reason: str) -> 
     )
     assert [row.id for row in done.rows] == ["a.jsonl:1", "a.jsonl:4"]
     [entry] = done.rejected
-    assert (entry["file"], entry["line"], entry["reason"]) == ("a.jsonl", 3, reason)
+    assert (entry["file"], entry["place"], entry["reason"]) == ("a.jsonl", 3, reason)
     assert len(entry["text"]) <= 200
     assert done.summary["reasons"] == {reason.split(":")[0]: 1}
 
@@ -138,34 +113,6 @@ def test_odd_bytes_are_read(tmp_path: Path) -> None:
     ]
     done = Formatted(tmp_path, write_lines(tmp_path / "a.jsonl", lines))
     assert [row.text for row in done.rows] == ["Go first", "half a pair \ufffd, Go", "one line\nstill one\nGo"]
-
-
-@pytest.mark.parametrize(
-    ("labels", "text", "skills", "dropped"),
-    [
-        (["Java", "JavaScript"], "JavaScript, then Java", ["JavaScript", "Java"], 0),
-        (["Java"], "JavaScript only", ["Java"], 0),
-        (["SQL", "sql", "SQL"], "sql or SQL", ["sql"], 0),
-        (["C++", "C#", ".NET"], "C#, C++ and .NET", ["C#", "C++", ".NET"], 0),
-        (["R&amp;D", " Go "], "Go in R&D", ["Go", "R&D"], 0),
-        (["python"], "Python", [], 1),
-        (["", "  "], "Go", [], 2),
-        (["Java", "Java EE"], "Java EE", ["Java", "Java EE"], 0),
-    ],
-)
-def test_verbatim(labels: list[str], text: str, skills: list[str], dropped: int) -> None:
-    assert stage.verbatim(labels, text, STEPS) == (skills, dropped)
-
-
-@given(st.lists(st.text(max_size=12), max_size=6), st.text(max_size=40))
-def test_skills_are_always_verbatim_distinct_and_survive_the_answer(labels: list[str], text: str) -> None:
-    cleaned = " ".join([text, *labels[::2]])
-    skills, dropped = stage.verbatim(labels, cleaned, ())
-    assert all(skill in cleaned for skill in skills)
-    assert len(skills) + dropped <= len(labels)
-    assert len({skill.casefold() for skill in skills}) == len(skills)
-    legal = [skill for skill in skills if skill.isprintable()]
-    assert parse_answer(render_answer(legal)) == (legal, True)
 
 
 def test_files_name_the_splits(tmp_path: Path) -> None:
@@ -196,13 +143,15 @@ def test_a_file_that_changed_since_the_plan_is_refused(tmp_path: Path, limit: Li
 def test_a_file_that_is_gone_is_named(tmp_path: Path) -> None:
     file = write_lines(tmp_path / "a.jsonl", [ad("Go")])
     file.path.unlink()
-    with pytest.raises(StageError, match=r"a\.jsonl: cannot be read any more \(No such file or directory\)"):
+    with pytest.raises(
+        StageError, match=r"a\.jsonl: .*No such file or directory.* It was there when the plan was made: put it back"
+    ):
         Formatted(tmp_path, file)
 
 
 def test_an_empty_file_is_an_error(tmp_path: Path) -> None:
     file = write_lines(tmp_path / "a.jsonl", ["", "  "])
-    with pytest.raises(StageError, match=r"a\.jsonl: no lines\. A source is JSON lines"):
+    with pytest.raises(StageError, match=r"a\.jsonl: no rows\. A source has one row an ad"):
         Formatted(tmp_path, file)
 
 
@@ -220,23 +169,71 @@ def test_no_usable_row_is_an_error_with_the_first_reasons(tmp_path: Path) -> Non
     file = write_lines(tmp_path / "a.jsonl", [ad("Go", "Go"), ad(""), ad("SQL", "SQL"), ad("Rust", "Rust")])
     with pytest.raises(StageError) as caught:
         Formatted(tmp_path, file)
+    is_text = "the labels are not a list: `skills` is a string, which data.label_format: comma, semicolon or json reads"
     assert str(caught.value) == (
-        f"{file.path}: none of 4 lines is usable (the labels are not a list: 3, the text is empty: 1). The first:\n"
-        "  a.jsonl:1: the labels are not a list: `skills` is a string\n"
+        f"{file.path}: none of 4 rows is usable. By reason: the labels are not a list: 3, the text is empty: 1. The first:\n"
+        f"  a.jsonl:1: {is_text}\n"
         "  a.jsonl:2: the text is empty: no letter or digit is left after cleaning\n"
-        "  a.jsonl:3: the labels are not a list: `skills` is a string\n"
-        "Mend these lines, or set data.text, data.labels and data.id to the columns that are meant."
+        f"  a.jsonl:3: {is_text}\n"
+        "Set data.label_format to what the labels are: list, comma, semicolon or json."
     )
 
 
-@pytest.mark.parametrize(
-    "content", [b"id,text\n1,Go\n", json.dumps([ad("Go")], indent=1).encode(), "{}".encode("utf-16")]
-)
+@pytest.mark.parametrize("content", [b"id,text\n1,Go\n", json.dumps([ad("Go")], indent=1).encode()])
 def test_another_format_is_an_error_that_says_what_is_expected(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "a.jsonl"
     path.write_bytes(content)
-    with pytest.raises(StageError, match=r"one object a line \(not one list over many lines, not CSV\)"):
+    with pytest.raises(
+        StageError, match=r"each line is one object\. A list .* ends in \.json, cells .* ends in \.csv\."
+    ):
         Formatted(tmp_path, source_file(path))
+
+
+def test_too_many_rejected_rows_fail_the_stage_with_counts_places_and_mend(tmp_path: Path) -> None:
+    lines = [ad(f"Go {i}") for i in range(16)] + ["oops", ad(""), "oops", ad("SQL", ("Rust",))]
+    file = write_lines(tmp_path / "a.jsonl", lines)
+    with pytest.raises(StageError) as caught:
+        Formatted(tmp_path, file, data={"max_rejected": 0.19})
+    assert str(caught.value) == (
+        f"{file.path}: 4 of 20 rows are rejected (20.0%), and data.max_rejected allows 19.0%. By reason: not JSON: 2, "
+        "the text is empty: 1, none of the labels stands in the text: 1. The first:\n"
+        "  a.jsonl:17: not JSON: unreadable at character 1\n"
+        "  a.jsonl:18: the text is empty: no letter or digit is left after cleaning\n"
+        "  a.jsonl:19: not JSON: unreadable at character 1\n"
+        "In a file whose name ends in .jsonl each line is one object. A list over many lines belongs into a file whose name "
+        "ends in .json, cells with commas between them into one that ends in .csv. "
+        "If the rest is worth having, raise data.max_rejected."
+    )
+
+
+@pytest.mark.parametrize(("bad", "of", "share"), [(0, 3, 0.0), (1, 10, 0.1), (29, 100, 0.29), (7, 10, 0.7)])
+def test_a_share_that_is_just_allowed_passes(tmp_path: Path, bad: int, of: int, share: float) -> None:
+    lines = ["oops"] * bad + [ad(f"Go {i}") for i in range(of - bad)]
+    done = Formatted(tmp_path, write_lines(tmp_path / "a.jsonl", lines), data={"max_rejected": share})
+    assert (done.summary["rejected"], done.summary["rows"]) == (bad, of - bad)
+
+
+def test_ids_stay_unique(tmp_path: Path) -> None:
+    lines = [ad("Go", id="x"), ad("SQL", id="x"), ad("go!", id="x"), ad("Rust", id="x@a.jsonl:5"), ad("Java", id="x")]
+    done = Formatted(tmp_path, write_lines(tmp_path / "a.jsonl", lines))
+    assert [row.id for row in done.rows] == ["x", "x@a.jsonl:2", "x", "x@a.jsonl:5", "x@a.jsonl:5~2"]
+    assert (done.summary["duplicate_ids"], done.summary["copied_rows"]) == (2, 1)
+
+
+def test_files_of_one_name_in_two_folders_keep_their_rows_apart(tmp_path: Path) -> None:
+    files = []
+    for folder, text in (("a", "Go"), ("b", "SQL"), ("c", "Rust")):
+        (tmp_path / folder).mkdir()
+        files.append(write_lines(tmp_path / folder / "ads.jsonl", [ad(text)]))
+    rows = Formatted(tmp_path, *files).rows
+    assert [row.id for row in rows] == ["ads.jsonl:1", "ads.jsonl:1@ads.jsonl:1", "ads.jsonl:1@ads.jsonl:1~2"]
+
+
+def test_unlabelled_partitions_are_fine(tmp_path: Path) -> None:
+    lines = [{"job_description": "Go"}, ad("SQL", None)]
+    done = Formatted(tmp_path, write_lines(tmp_path / "a.jsonl", lines))
+    assert [row.skills for row in done.rows] == [None, None]
+    assert (done.summary["unlabelled"], done.summary["with_labels"], done.summary["empty_labels"]) == (2, 0, 0)
 
 
 def test_the_same_file_gives_the_same_bytes_wherever_it_stands(tmp_path: Path) -> None:

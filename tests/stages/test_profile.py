@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from random import Random
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skillsengine.modeling.answers import render_answer
 from skillsengine.modeling.base import load_tokenizer
 from skillsengine.modeling.encoding import encode
 from skillsengine.pipeline.graph import PROFILE
 from skillsengine.spec.schema import Base, Experiment, Tokens
 from skillsengine.stages import profile as stage
 from skillsengine.stages.contract import Limit, StageError, Summary
-from skillsengine.stages.rows import Row, normalized_key, training_rows, write_rows
+from skillsengine.stages.overlong import Fitter
+from skillsengine.stages.row_writer import write_rows
+from skillsengine.stages.rows import Row, normalized_key
+from skillsengine.stages.splits import TRAIN, VALIDATION, training_rows
 from skillsengine.storage.artifact import Artifact
 from tests.stages.golden_files import check_golden
 from tests.stages.support import Surroundings, as_artifact, config_for, experiment
@@ -47,16 +51,15 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def make_row(number: int, *, words: int, labelled: bool = True, split: str | None = None) -> Row:
-    text = " ".join([f"Ad {number}:", *(WORDS[(number + i) % len(WORDS)] for i in range(words))])
+    random = Random(number)  # not in turn: long ads would be near copies of each other
+    text = " ".join([f"Ad {number}:", *random.choices(WORDS, k=words)])
     skills = ("first aid",) if "first aid" in text else ()
-    prompt = f"### Job Description: {text}\n### Skills:"
-    answer = render_answer(skills) if labelled else None
-    return Row(f"r{number}", text, skills if labelled else None, prompt, answer, normalized_key(text), split)
+    return Row(f"r{number}", text, skills if labelled else None, normalized_key(text), split)
 
 
 def formatted(folder: Path, rows: list[Row], **config: Any) -> Artifact:
     folder.mkdir()
-    write_rows(folder / "rows.jsonl", rows)
+    write_rows(folder, rows)
     return as_artifact(folder, "format", {}, **config)
 
 
@@ -96,9 +99,10 @@ def test_lengths_are_those_of_training_to_the_token(home: Path, tmp_path: Path) 
     summary, lengths, around = profiled(home, tmp_path, spec, *artifacts)
 
     tokenizer = load_tokenizer(Base(model="base"), bases=home, allowed_roots=(home,))
-    train, validation = training_rows(artifacts, spec.data.split, dated=True)
+    parts = list(training_rows(artifacts, spec.data.split, dated=True))
+    train, validation = ([row for part, row in parts if part == which] for which in (TRAIN, VALIDATION))
     of = {
-        name: [len(encode(row.prompt, row.answer or "", tokenizer, None)) for row in rows]
+        name: [len(encode(row.prompt(spec.prompt.template), row.answer or "", tokenizer, None)) for row in rows]
         for name, rows in (("train", train), ("validation", validation), ("all", train + validation))
     }
     assert validation, "the hash of these texts holds some out"
@@ -122,9 +126,49 @@ def test_auto_takes_the_percentile_and_counts_what_is_cut(home: Path, tmp_path: 
     assert summary["tokens"] < lengths["all"]["tokens"]
 
 
+def test_overlong_rows_are_split_or_dropped_and_counted(home: Path, tmp_path: Path) -> None:
+    short = [make_row(number, words=6, split="train") for number in range(5)]
+    long = "You know first aid. " + "We are here. " * 30 + "first aid again"
+    rows = [*short, Row("long", long, ("first aid",), normalized_key(long), "validation")]
+    artifact = formatted(tmp_path / "f", rows)
+    seen = {}
+    for overlong in ("cut", "split", "drop"):
+        (tmp_path / overlong).mkdir()
+        spec = spec_of(tokens={"max_length": 150, "overlong": overlong})
+        seen[overlong], lengths, _ = profiled(home, tmp_path / overlong, spec, artifact)
+        assert lengths["all"]["count"] == seen[overlong]["rows"] == 6, "the picture is of the rows as they are"
+    names = ("rows_cut", "rows_split", "parts", "rows_dropped")
+    counts = {overlong: tuple(summary[name] for name in names) for overlong, summary in seen.items()}
+    assert counts["cut"] == (1, 0, 0, 0) and counts["drop"] == (0, 0, 0, 1)
+    assert counts["split"][:2] == (0, 1) and counts["split"][2] > 2
+    assert seen["drop"]["tokens"] == seen["cut"]["tokens"] - 150
+    assert seen["split"]["tokens"] > seen["cut"]["tokens"]
+
+
+@pytest.mark.parametrize(
+    ("counts", "told"),
+    [
+        ({"overlong": "cut"}, "none of 9 rows cut"),
+        ({"overlong": "cut", "rows_cut": 2}, "2 of 9 rows cut"),
+        ({"overlong": "drop", "rows_dropped": 2}, "2 of 9 rows dropped"),
+        ({"overlong": "split", "rows_split": 2, "parts": 5}, "2 of 9 rows split into 5"),
+        (
+            {"overlong": "split", "rows_split": 2, "parts": 5, "rows_cut": 1},
+            "2 of 9 rows split into 5, too long sentences cut: 1",
+        ),
+        ({"overlong": "split"}, "none of 9 rows cut"),
+    ],
+)
+def test_the_picture_says_what_became_of_longer_rows(home: Path, counts: dict[str, Any], told: str) -> None:
+    tokenizer = load_tokenizer(Base(model="base"), bases=home, allowed_roots=(home,))
+    fitter = Fitter("{text}", tokenizer, 16, **{name: counts[name] for name in counts})
+    assert stage._longer(fitter, 9) == told
+
+
 @given(st.lists(st.integers(3, 3000), min_size=1, max_size=30), st.floats(50, 100), st.integers(16, 2048))
 def test_the_chosen_length_stays_in_its_bounds(lengths: list[int], percentile: float, context: int) -> None:
-    chosen = stage.choose_max_length(Tokens(length_percentile=percentile), lengths, context, "base")
+    measured = np.array(lengths, np.int32)
+    chosen = stage.choose_max_length(Tokens(length_percentile=percentile), measured, context, "base")
     assert 16 <= chosen <= context
     assert chosen <= max(16, -(-max(lengths) // 8) * 8)
     assert chosen % 8 == 0 or chosen == context
@@ -134,14 +178,14 @@ def test_the_chosen_length_stays_in_its_bounds(lengths: list[int], percentile: f
 
 def test_a_fixed_length_is_taken_as_it_is(home: Path, tmp_path: Path) -> None:
     spec = spec_of(tokens={"max_length": 100})
-    summary, _, _ = profiled(home, tmp_path, spec, formatted(tmp_path / "f", [make_row(1, words=3)]))
+    summary, _, _ = profiled(home, tmp_path, spec, formatted(tmp_path / "f", [make_row(1, words=3, split="train")]))
     assert summary["max_length"] == 100
     assert summary["rows_cut"] == 0
 
 
 def test_a_fixed_length_over_the_context_is_an_error(home: Path, tmp_path: Path) -> None:
     spec = spec_of(tokens={"max_length": 4096})
-    artifact = formatted(tmp_path / "f", [make_row(1, words=3)])
+    artifact = formatted(tmp_path / "f", [make_row(1, words=3, split="train")])
     with pytest.raises(StageError) as caught:
         profiled(home, tmp_path, spec, artifact)
     text = str(caught.value)

@@ -18,11 +18,11 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
-from skillsengine.modeling.answers import render_answer
 from skillsengine.pipeline.graph import FINETUNE
 from skillsengine.stages import finetune
 from skillsengine.stages.contract import Limit, Progress, Summary
-from skillsengine.stages.rows import Row, normalized_key, write_rows
+from skillsengine.stages.row_writer import write_rows
+from skillsengine.stages.rows import Row, normalized_key
 from skillsengine.storage.artifact import Artifact
 from tests.stages.support import Surroundings, as_artifact, config_for, experiment
 from tests.tiny import make_tiny_base
@@ -41,9 +41,8 @@ def rows(count: int, start: int = 0) -> list[Row]:
     for number in range(start, start + count):
         skills = (SKILLS[number % 8], SKILLS[(number * 3 + 1) % 8])
         text = f"Ad {number}: {'we ask for ' * (number % 4 + 1)}{skills[0]} and {skills[1]}."
-        prompt = TEMPLATE.replace("{text}", text)
         split = "validation" if number % 5 == 4 else "train"
-        made.append(Row(f"r{number}", text, skills, prompt, render_answer(skills), normalized_key(text), split))
+        made.append(Row(f"r{number}", text, skills, normalized_key(text), split))
     return made
 
 
@@ -65,11 +64,11 @@ class Training:
             self.give_rows("2026-01", rows(10))
             self.give_rows("2026-02", rows(10, start=10))
 
-    def give_rows(self, key: str, given: list[Row], template: str = TEMPLATE) -> None:
+    def give_rows(self, key: str, given: list[Row]) -> None:
         folder = self.folder / f"rows-{key}"
         folder.mkdir(exist_ok=True)
-        write_rows(folder / "rows.jsonl", given)
-        made = as_artifact(folder, "format", {"rows": len(given)}, **{"prompt.template": template})
+        write_rows(folder, given)
+        made = as_artifact(folder, "format", {"rows": len(given)})
         self.inputs[f"format[{key}]"] = replace(made, manifest=replace(made.manifest, key=key))
 
     def run(

@@ -106,7 +106,10 @@ def serve_hub() -> Iterator[FakeHub]:
                 self._send(200, {})
             elif rest[:1] == ["resolve"]:
                 data = repo.at[rest[1]]["/".join(rest[2:])]
-                headers = {"ETag": f'"{hashlib.sha1(data).hexdigest()}"', "X-Repo-Commit": repo.tags.get(rest[1], rest[1])}
+                headers = {
+                    "ETag": f'"{hashlib.sha1(data).hexdigest()}"',
+                    "X-Repo-Commit": repo.tags.get(rest[1], rest[1]),
+                }
                 self._bytes(200, data, headers)
             elif rest[:1] == ["revision"]:
                 siblings = [{"rfilename": file} for file in repo.files]
@@ -143,7 +146,12 @@ def serve_hub() -> Iterator[FakeHub]:
             repo.at[commit] = dict(repo.files)
             self._send(
                 200,
-                {"success": True, "commitOid": commit, "commitUrl": f"{hub.endpoint}/x/y/commit/{commit}", "hookOutput": ""},
+                {
+                    "success": True,
+                    "commitOid": commit,
+                    "commitUrl": f"{hub.endpoint}/x/y/commit/{commit}",
+                    "hookOutput": "",
+                },
             )
 
         def _send(self, status: int, data: dict[str, Any], headers: dict[str, str] | None = None) -> None:

@@ -39,6 +39,7 @@ FACTS = CardFacts(
             "partition": "2026-06",
             "rows": 24,
             "excluded_trained_on": 1,
+            "excluded_near_copies": 2,
             "gold_skills": 101,
             "precision": 0.61234,
             "recall": 0.5,
@@ -67,7 +68,7 @@ def test_the_card_tells_scores_data_settings_limits_and_lineage() -> None:
         "# job-skills@7",
         "skillsengine extract job-skills@7 ad.txt",
         "On partition 2026-06.",
-        "| **this adapter** | 0.612 | 0.500 | 0.550 | 0.980 | 1.000 | 24 | 101 | 1 |",
+        "| **this adapter** | 0.612 | 0.500 | 0.550 | 0.980 | 1.000 | 24 | 101 | 3 |",
         "| the untuned base, 4-shot | – | – | – | 0.700 | 0.500 | 25 | – | 0 |",
         "`data/{partition}.jsonl`. Partitions: 2026-04, 2026-05. 120 ads to train on, 12 held out for validation.",
         "| LoRA | r 8, alpha 16, dropout 0, on q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj |",
@@ -83,6 +84,14 @@ def test_the_card_tells_scores_data_settings_limits_and_lineage() -> None:
         assert line in card, line
     assert "lexicon of the training labels |" not in card  # it was not scored
     assert "validation loss" not in card  # there was none
+
+
+def test_what_became_of_overlong_ads_is_a_limit() -> None:
+    assert "trained on in parts" not in model_card(FACTS)
+    split = model_card(replace(FACTS, lengths={"max_length": 160, "rows_cut": 0, "rows_split": 4}))
+    assert "- 4 ads longer than 160 tokens were trained on in parts." in split and "were cut" not in split
+    dropped = model_card(replace(FACTS, lengths={"max_length": 160, "rows_dropped": 5}))
+    assert "- 5 ads longer than 160 tokens were not trained on." in dropped
 
 
 def test_the_built_in_base_is_told_by_its_hub_id_and_licence() -> None:

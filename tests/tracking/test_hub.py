@@ -125,9 +125,7 @@ def test_a_tag_of_another_installation_is_not_taken_for_ours(hub: FakeHub, versi
         ),
     ],
 )
-def test_what_the_hub_refuses(
-    hub: FakeHub, version: Path, status: int, said: str, expected: str, retry: bool
-) -> None:
+def test_what_the_hub_refuses(hub: FakeHub, version: Path, status: int, said: str, expected: str, retry: bool) -> None:
     hub.answer = (status, said)
     with pytest.raises(PushError) as caught:
         push(version, "talent/job-skills", version="job-skills@7", private=True)

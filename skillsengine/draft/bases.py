@@ -1,0 +1,53 @@
+"""What a draft says about the base: its section, and learning settings that suit its size."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from skillsengine.spec.schema import BUILTIN_BASE
+
+LLAMA2 = "_base/llama2.yaml"
+_LLAMA2_13B = "meta-llama/Llama-2-13b-hf"
+_BILLIONS = re.compile(r"(?<![a-z0-9.])(\d{1,3}(?:\.\d{1,2})?)\s?([bm])(?![a-z])", re.IGNORECASE)
+_BYTES_A_WEIGHT = 2
+_LARGE = 1.5
+"""Billions of parameters from which on a GPU is asked for."""
+
+
+@dataclass(frozen=True)
+class BaseDraft:
+    """How a base is written into the spec."""
+
+    model: str
+    extends: str | None
+    """The shared spec that holds the settings of this family."""
+    large: bool
+    """Needs a GPU: 4-bit weights, a lower learning rate."""
+    why: str
+
+
+def draft_base(model: str | None, experiments: Path) -> BaseDraft:
+    """`model` is what --base says: None, a Hub id or a folder, relative to the folder that holds `experiments/`."""
+    if model is None or model == BUILTIN_BASE:
+        return BaseDraft(BUILTIN_BASE, None, large=False, why="built in: 135 million parameters, no download, no GPU")
+    billions = _size_of(experiments.parent / model) or _size_in(model)
+    if re.match(r"meta-llama/Llama-2-\d+b(-chat)?-hf$", model) and (experiments / LLAMA2).is_file():
+        return BaseDraft(model, LLAMA2, large=True, why="behind Meta's licence on the Hub")
+    if billions is None:
+        why = "of unknown size: taken for a small one that learns on a CPU"
+        return BaseDraft(model, None, large=False, why=why)
+    return BaseDraft(model, None, large=billions >= _LARGE, why=f"about {billions:g} billion parameters")
+
+
+def _size_in(name: str) -> float | None:
+    """Billions of parameters that a name tells: `Llama-2-13b-hf` 13, `SmolLM2-135M` 0.135."""
+    match = _BILLIONS.search(name.replace("_", "-").rpartition("/")[2])
+    return None if match is None else float(match[1]) / (1 if match[2].lower() == "b" else 1000)
+
+
+def _size_of(folder: Path) -> float | None:
+    """Billions of parameters of a local folder, by the size of its weights in 16 bits."""
+    size = sum(file.stat().st_size for file in folder.glob("*.safetensors")) if folder.is_dir() else 0
+    return round(size / _BYTES_A_WEIGHT / 1e9, 2) or None

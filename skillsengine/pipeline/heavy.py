@@ -1,0 +1,27 @@
+"""The door from the control plane to the data plane: what needs the extra `worker` is imported by name, when it is used."""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+from skillsengine.stages.contract import StageError
+
+
+def import_heavy(name: str) -> ModuleType:
+    """Import a module of the data plane, e.g. `skillsengine.stages.format`.
+
+    Raises StageError if a library that it needs is not installed: then this is a control plane, or not all of the
+    extra is there.
+    """
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing in ("", "skillsengine"):
+            raise
+        raise StageError(
+            f"{name} needs the library `{missing}`, which is not installed in this Python: it is part of the extra `worker`. "
+            "Install it (pip install 'skillsengine[worker]'), use the worker's image, or, in Airflow, let `resources.queue` "
+            "of the spec name a queue whose workers have it."
+        ) from error

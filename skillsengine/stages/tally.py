@@ -1,0 +1,128 @@
+"""The counts of a `format` run, the smoke test's limit, and what is said when too little is usable."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from skillsengine.sources.reading.rows import NOT_UTF8
+from skillsengine.stages.contract import SourceFile, StageError, Summary
+from skillsengine.stages.labels import NOT_A_LIST
+from skillsengine.stages.reading import Record, SourceReader
+from skillsengine.stages.rows import Row
+
+NOTHING_VERBATIM = "none of the labels stands in the text"
+_SHOWN = 3
+
+# Reason -> what to do about many rows that have it.
+_MENDS = {
+    NOT_UTF8: "Convert the file to UTF-8: iconv -f ISO-8859-1 -t UTF-8 {file} > utf8-{file} (if it is in that encoding).",
+    "not JSON": (
+        "In a file whose name ends in .jsonl each line is one object. A list over many lines belongs into a file whose name "
+        "ends in .json, cells with commas between them into one that ends in .csv."
+    ),
+    "mixed columns": "Quote the cells that hold a separator or a line break: every writer of CSV can.",
+    "not CSV": "Double the quotes that belong to a text, and put the whole cell in quotes: every writer of CSV can.",
+    NOT_A_LIST: "Set data.label_format to what the labels are: list, comma, semicolon or json.",
+    "the labels are written otherwise": "Set data.label_format to json.",
+    NOTHING_VERBATIM: (
+        "Labels must stand in the text letter by letter. Is data.labels the right column, and data.label_format what "
+        "separates them?"
+    ),
+}
+_MEND = "Mend these rows, or set data.text, data.labels and data.id to the columns that are meant."
+
+
+class Tally:
+    """What was counted so far."""
+
+    def __init__(self, files: Sequence[SourceFile], limit: int | None) -> None:
+        self.rows = self.rejected = self.with_labels = self.empty_labels = self.skills = self.dropped = 0
+        self.duplicate_ids = self.copies = 0
+        self.reasons: Counter[str] = Counter()
+        self.first: list[str] = []
+        splits = sorted({file.split or "" for file in files}, key=("train", "validation", "test", "").index)
+        # Where files name the splits, each gets its share of the limit: the first N rows could all be the test's.
+        self._left = None if limit is None else {s: _share(limit, i, len(splits)) for i, s in enumerate(splits)}
+
+    def wants(self, split: str | None) -> bool:
+        return self._left is None or self._left[split or ""] > 0
+
+    @property
+    def full(self) -> bool:
+        return self._left is not None and not any(self._left.values())
+
+    def add(self, row: Row, dropped: int) -> None:
+        self.rows += 1
+        self.dropped += dropped
+        if self._left is not None:
+            self._left[row.split or ""] -= 1
+        if row.skills is not None:
+            self.with_labels += 1
+            self.empty_labels += not row.skills
+            self.skills += len(row.skills)
+
+    def reject(self, record: Record, why: str) -> None:
+        self.rejected += 1
+        self.reasons[record.reason or ""] += 1
+        if len(self.first) < _SHOWN:
+            self.first.append(f"{record.file}:{record.place}: {why}")
+
+    def summary(self, notes: Sequence[str]) -> Summary:
+        return {
+            "rows": self.rows,
+            "rejected": self.rejected,
+            "with_labels": self.with_labels,
+            "unlabelled": self.rows - self.with_labels,
+            "empty_labels": self.empty_labels,
+            "skills": self.skills,
+            "labels_not_in_text": self.dropped,
+            "duplicate_ids": self.duplicate_ids,
+            "copied_rows": self.copies,
+            "reasons": dict(sorted(self.reasons.items())),
+            "notes": list(notes),
+        }
+
+    def check(self, reader: SourceReader, max_rejected: float) -> None:
+        """Raises StageError if no row is usable, or a larger share than `max_rejected` of them is rejected."""
+        if self.rows == 0:
+            raise StageError(self._nothing_usable(reader))
+        found = self.rows + self.rejected
+        if self.rejected / found > max_rejected:
+            raise StageError(
+                f"{_where(reader)}: {self.rejected} of {found} rows are rejected ({self.rejected / found:.1%}), and "
+                f"data.max_rejected allows {max_rejected:.1%}. {self._told()} "
+                "If the rest is worth having, raise data.max_rejected."
+            )
+
+    def _told(self) -> str:
+        """How many rows for which reason, the first of them, and the mend for the most frequent reason."""
+        [(most, _)] = self.reasons.most_common(1)
+        counts = ", ".join(f"{reason}: {count}" for reason, count in self.reasons.most_common())
+        first = "\n".join(f"  {line}" for line in self.first)
+        place = next((line for line in self.first if most in line), self.first[0])
+        mend = _MENDS.get(most, _MEND).replace("{file}", place.partition(":")[0])
+        return f"By reason: {counts}. The first:\n{first}\n{mend}"
+
+    def _nothing_usable(self, reader: SourceReader) -> str:
+        where = _where(reader)
+        told = "".join(f" {note}." for note in reader.notes)
+        if reader.rows == 0:
+            return f"{where}: no rows.{told} A source has one row an ad, with the columns that the spec names."
+        named, columns = reader.named, reader.columns
+        if columns and named.text not in columns:
+            found = ", ".join(f"`{column}`" for column, _ in columns.most_common(12))
+            return (
+                f"{where}: no row has a column `{named.text}`. The columns are {found}.{told} "
+                "Set data.text to the one that holds the ad (and data.labels and data.id to the skills and the id)."
+            )
+        return f"{where}: none of {reader.rows} rows is usable. {self._told()}"
+
+
+def _where(reader: SourceReader) -> str:
+    names = [str(file.uri) for file in reader.files]
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more files" if len(names) > 3 else "") or "no file"
+
+
+def _share(limit: int, place: int, of: int) -> int:
+    return limit // of + (place < limit % of)

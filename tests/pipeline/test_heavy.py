@@ -1,0 +1,31 @@
+"""What the control plane says where the libraries of the worker are missing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from skillsengine.pipeline.heavy import import_heavy
+from skillsengine.stages.contract import StageError
+
+
+def test_a_module_that_can_be_imported() -> None:
+    assert import_heavy("skillsengine.stages.contract").StageError is StageError
+
+
+def test_a_missing_library_is_said_with_the_mend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "heavy_stage.py").write_text("import no_such_library.part\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(StageError) as raised:
+        import_heavy("heavy_stage")
+    assert str(raised.value) == (
+        "heavy_stage needs the library `no_such_library`, which is not installed in this Python: it is part of the extra "
+        "`worker`. Install it (pip install 'skillsengine[worker]'), use the worker's image, or, in Airflow, let "
+        "`resources.queue` of the spec name a queue whose workers have it."
+    )
+
+
+def test_a_module_of_ours_that_is_missing_is_our_mistake() -> None:
+    with pytest.raises(ModuleNotFoundError, match=r"skillsengine\.stages\.no_such_stage"):
+        import_heavy("skillsengine.stages.no_such_stage")
