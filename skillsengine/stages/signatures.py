@@ -8,6 +8,7 @@ The hashes are rensa's; they depend on text and seed alone, not on the process (
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -32,7 +33,10 @@ Signatures = NDArray[np.uint32]
 def shingles(text: str) -> list[str]:
     """The sequences of five normalized words; a shorter text is one sequence as a whole."""
     words = normalized_words(text)
-    return [" ".join(words[place : place + SHINGLE]) for place in range(max(1, len(words) - SHINGLE + 1))]
+    joined = " ".join(words)
+    ends = list(accumulate((len(word) + 1 for word in words), initial=0))
+    # Cut out of one text: twice as fast as joining words anew for each.
+    return [joined[start : end - 1] for start, end in zip(ends, ends[SHINGLE:], strict=False)] or [joined]
 
 
 def signatures_of(texts: Sequence[str]) -> Signatures:

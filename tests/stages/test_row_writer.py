@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skillsengine.stages.row_writer import KeySet, write_rows
-from skillsengine.stages.rows import Row, read_rows
+from skillsengine.stages.rows import Row, parse_row, read_rows, row_line
 from skillsengine.stages.signatures import signatures_of
 from tests.stages.formatted import row
 
@@ -34,6 +34,25 @@ def test_rows_index_and_signatures_belong_together(tmp_path: Path) -> None:
     assert (np.load(tmp_path / "signatures.npy") == signatures_of([rows[place].text for place in (0, 1, 3)])).all()
     assert rows[0].answer == ' ["wound care"]' and rows[1].answer is None and rows[2].answer == " []"
     assert rows[1].prompt("Ad: {text}\nSkills:") == "Ad: A cook.\nSkills:"
+
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
+
+
+@given(
+    st.builds(
+        Row,
+        id=TEXTS,
+        text=TEXTS,
+        skills=st.none() | st.lists(TEXTS, max_size=3).map(tuple),
+        key=TEXTS,
+        split=st.sampled_from([None, "train", "validation", "test"]),
+    )
+)
+def test_a_row_comes_back_from_its_line(found: Row) -> None:
+    line = row_line(found)
+    assert parse_row(line) == found
+    assert line.endswith("\n") and len(line.split("\n")) == 2
 
 
 def test_memory_stays_flat_while_the_file_grows(tmp_path: Path) -> None:

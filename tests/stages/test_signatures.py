@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skillsengine.stages.signatures import PERMUTATIONS, NpyWriter, shingles, signatures_of
+from skillsengine.stages.rows import normalized_words
+from skillsengine.stages.signatures import PERMUTATIONS, SHINGLE, NpyWriter, shingles, signatures_of
 
 AD = "We look for a nurse with wound care and first aid, full time."
 
@@ -44,6 +45,15 @@ def test_case_punctuation_and_line_breaks_do_not_matter() -> None:
     assert shingles("a b c d") == ["a b c d"]
     assert (signatures_of([AD]) == signatures_of([AD.upper().replace(" ", "\n")])).all()
     assert signatures_of([]).shape == (0, PERMUTATIONS)
+
+
+@given(
+    st.text(max_size=80) | st.lists(st.sampled_from(["Go", "SQL,", "ß", "İ", "\u2028", "3", "-", "a_b"])).map(" ".join)
+)
+def test_shingles_are_the_runs_of_five_words(text: str) -> None:
+    words = normalized_words(text)
+    runs = [" ".join(words[place : place + SHINGLE]) for place in range(len(words) - SHINGLE + 1)]
+    assert shingles(text) == (runs if len(words) >= SHINGLE else [" ".join(words)])
 
 
 @settings(max_examples=60, deadline=None)
