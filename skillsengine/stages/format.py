@@ -24,7 +24,7 @@ from skillsengine.stages.rows import REJECTED, Row, normalized_key
 from skillsengine.stages.tally import NOTHING_VERBATIM, Tally
 from skillsengine.storage.artifact import Artifact
 
-VERSION = 2
+VERSION = 3
 
 _ROWS_BETWEEN_REPORTS = 500
 

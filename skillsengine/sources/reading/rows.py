@@ -17,6 +17,8 @@ NOT_UTF8 = "not UTF-8"
 TOO_LONG = "the row is too long"
 TOO_LONG_DETAIL = f"over {MAX_ROW >> 20} MB; it was passed over unread"
 
+# A string that has no end.
+_OPEN = re.compile(r'"(?:[^"\\]++|\\.)*+\\?', re.DOTALL)
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 Note = Callable[[str], None]
@@ -62,6 +64,8 @@ def parse_object(text: str) -> dict[str, Any]:
     try:
         value = json.loads(text)
     except json.JSONDecodeError as error:
+        if text.lstrip().startswith("{") and (error.pos >= len(text.rstrip()) or _OPEN.fullmatch(text, error.pos)):
+            raise RowError("not JSON", "it ends before its object does") from error
         # Not error.msg: its words differ between versions of Python, and an artifact must not.
         raise RowError("not JSON", f"unreadable at character {error.pos + 1}") from error
     except (ValueError, RecursionError) as error:  # a number of thousands of digits, brackets thousands deep

@@ -26,7 +26,7 @@ def test_rows_come_back_as_they_were_written(rows: list[dict[str, object]]) -> N
 @pytest.mark.parametrize(
     ("line", "why"),
     [
-        (b'{"a": ', "not JSON: unreadable at character 7"),
+        (b'{"a": ', "not JSON: it ends before its object does"),
         (b'{"a": 1} {"a": 2}', "not JSON: unreadable at character 10"),
         (b'{"a": "\xe9"}', "not UTF-8: byte 0xe9 at position 8"),
         (b"[" * 100_000, "not JSON: nested too deep or a number too long"),
