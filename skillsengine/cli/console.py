@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.text import Text
 
+from skillsengine.draft.errors import DraftError
 from skillsengine.modeling.errors import ModelError
 from skillsengine.pipeline.plan import PlanError
 from skillsengine.settings import Settings, SettingsError, load_settings
@@ -28,6 +29,7 @@ USER_ERRORS: tuple[type[Exception], ...] = (
     SettingsError,
     SpecError,
     PlanError,
+    DraftError,
     SourceError,
     SourceUnavailable,
     StageError,
@@ -40,6 +42,23 @@ USER_ERRORS: tuple[type[Exception], ...] = (
     LeaseLost,
 )
 """What is a user's or the machine's doing: shown as its text, without a traceback."""
+
+
+_WIDE = 10_000
+"""Columns for what nobody's window limits."""
+
+
+def print_table(table: RenderableType) -> None:
+    """Print a table: its cells fold in a terminal, and are whole where the output goes into a file or another program."""
+    if out.is_terminal:
+        out.print(table, soft_wrap=False)
+    else:
+        print_whole(table)
+
+
+def print_whole(drawing: RenderableType) -> None:
+    """Print lines as long as they are, in a terminal too, which wraps them: a path that is cut off cannot be copied."""
+    Console(highlight=False, soft_wrap=True, width=_WIDE).print(drawing)
 
 
 def settings_for(spec: Path | None = None) -> Settings:

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from skillsengine.cli.console import fail, out, settings_for, summary_line
+from skillsengine.cli.console import fail, out, print_table, print_whole, settings_for, summary_line
 from skillsengine.pipeline.lineage import Lineage, Node, trace
 from skillsengine.settings import Settings
 from skillsengine.storage.catalog import Catalog, VersionRow
@@ -75,9 +75,9 @@ def show(reference: Reference, as_json: AsJson = False) -> None:
     for name in ("experiment", "registered", "base", "adapter", "trained on", "note", "hub", "folder"):
         if facts[name]:
             table.add_row(name, Text(str(facts[name])))
-    out.print(table)
+    print_table(table)
     if row.metrics:
-        out.print(_scores(row))
+        print_table(_scores(row))
     for move in facts["moves"]:
         out.print(
             Text(f"{move['when']}  {move['alias']}: {move['from']} -> {move['to']}  {move['reason']}", style="dim")
@@ -144,7 +144,7 @@ def lineage(reference: Reference, as_json: AsJson = False) -> None:
     if as_json:
         _print_json(traced.as_json())
         return
-    out.print(_tree(traced))
+    print_whole(_tree(traced))
 
 
 def _tree(traced: Lineage) -> Tree:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
+from skillsengine.cli import console
 from skillsengine.pipeline.run import Run, finish_run, open_run, run_gate, run_promote, run_stage
 from skillsengine.spec.schema import STAGES
 from skillsengine.storage.files import sha256_of
@@ -70,6 +72,21 @@ def test_lineage_for_people(command: Command, project: Path) -> None:
     assert said.startswith("tiny@1  experiment tiny, run r1 (cli), spec not in git")
     assert "format[2026-01]" in said
     assert str(project / "data" / "ads" / "2026-01.jsonl") in said
+
+
+def test_a_narrow_window_cuts_nothing_off(command: Command, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    assert str(project / "data" / "ads" / "2026-01.jsonl") in command("lineage", "tiny@1").out
+    assert "4-shot base on 2026-03" in command("show", "tiny@1").out
+
+
+def test_in_a_narrow_terminal_cells_fold(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console.out, "_force_terminal", True)
+    monkeypatch.setattr(console.out, "_width", 60)
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", command("show", "tiny@1").out)
+    scores = shown[shown.index("scored") : shown.index("skills of an ad")].splitlines()
+    assert max(map(len, scores)) <= 60
+    assert re.search(r"4-shot\s+base on\s+2026-03", "\n".join(line[:9] for line in scores))
 
 
 def test_an_artifact_that_the_store_has_lost_is_said(command: Command, done: Run) -> None:
