@@ -9,11 +9,9 @@ from pathlib import Path
 
 import huggingface_hub.constants
 import pytest
-from huggingface_hub import hf_api
-from huggingface_hub.utils import _http
 
 from skillsengine.tracking.hub import PushError, push
-from tests.tracking.hub_repo import TOKEN, FakeHub, serve_hub
+from tests.tracking.hub_repo import FakeHub, point_at, serve_hub
 
 KEPT = "job-skills@7 is registered here all the same."
 
@@ -21,21 +19,8 @@ KEPT = "job-skills@7 is registered here all the same."
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeHub]:
     with serve_hub() as served:
-        _point_at(served.endpoint, monkeypatch, tmp_path)
+        point_at(served.endpoint, monkeypatch, tmp_path)
         yield served
-
-
-def _point_at(endpoint: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The client reads its environment once, at import: what stands there is changed for the test."""
-    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", endpoint)
-    template = endpoint + "/{repo_id}/resolve/{revision}/{filename}"
-    monkeypatch.setattr(huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_XET", True)
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    monkeypatch.setenv("HF_TOKEN", TOKEN)
-    monkeypatch.setattr(_http.time, "sleep", lambda seconds: None)  # the client's pauses between its own retries
-    assert hf_api.HfApi().endpoint == endpoint
 
 
 @pytest.fixture
@@ -154,7 +139,7 @@ def test_no_network(version: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
-    _point_at(f"http://127.0.0.1:{port}", monkeypatch, tmp_path)
+    point_at(f"http://127.0.0.1:{port}", monkeypatch, tmp_path)
     with pytest.raises(PushError, match=r"the Hub could not be reached for talent/job-skills: .*HTTPS_PROXY") as caught:
         push(version, "talent/job-skills", version="job-skills@7", private=True)
     assert caught.value.retry

@@ -1,0 +1,204 @@
+"""Stores on loopback, as fixtures: S3 by moto, Google Cloud Storage by its emulator, data sets by a fake of the Hub.
+
+Each has a door before it (`tests.sources.front`) that counts requests and bytes and can answer wrongly. The environment of
+the test points the real client libraries at the door.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import boto3
+import gcsfs
+import httpx
+import pytest
+import s3fs
+from botocore.config import Config
+from moto.server import ThreadedMotoServer
+
+from skillsengine.sources import objects
+from tests.sources.front import Front, front_of
+from tests.tracking.hub_repo import FakeHub, point_at, serve_hub
+
+KEY, SECRET = "testing", "testing"
+"""What the environment says; moto takes any key until `S3.demand_keys`."""
+_NO_KEYS = ("AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_REGION", "GOOGLE_APPLICATION_CREDENTIALS", "HF_TOKEN")
+
+
+@pytest.fixture(scope="session")
+def moto_port() -> Iterator[int]:
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    try:
+        yield server.get_host_and_port()[1]
+    finally:
+        server.stop()
+
+
+@dataclass
+class S3:
+    """S3 with one bucket, `ads`."""
+
+    front: Front
+    client: Any
+    """boto3's, which goes past the door."""
+    direct: str
+    bucket: str = "ads"
+
+    @property
+    def endpoint(self) -> str:
+        return self.front.endpoint
+
+    def put(self, key: str, body: bytes | str, bucket: str | None = None) -> None:
+        self.client.put_object(Bucket=bucket or self.bucket, Key=key, Body=body)
+
+    def etag(self, key: str) -> str:
+        return str(self.client.head_object(Bucket=self.bucket, Key=key)["ETag"]).strip('"')
+
+    def demand_keys(self, *actions: str, bucket: str = "ads") -> tuple[str, str]:
+        """From now on only keys that are known may do something. Returns (key, secret) of a user who may do `actions`
+        (`s3:ListBucket`, `s3:GetObject`) with the bucket and its objects."""
+        iam = boto3.client("iam", endpoint_url=self.direct)
+        iam.create_user(UserName="reader")
+        statement = {"Effect": "Allow", "Action": list(actions), "Resource": f"arn:aws:s3:::{bucket}*"}
+        if actions:
+            policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+            iam.put_user_policy(UserName="reader", PolicyName="reads", PolicyDocument=policy)
+        key = iam.create_access_key(UserName="reader")["AccessKey"]
+        httpx.post(f"{self.direct}/moto-api/reset-auth", content="0").raise_for_status()
+        return key["AccessKeyId"], key["SecretAccessKey"]
+
+
+@pytest.fixture
+def s3(moto_port: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3]:
+    direct = f"http://127.0.0.1:{moto_port}"
+    _no_other_keys(monkeypatch)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    s3fs.S3FileSystem.clear_instance_cache()
+    with front_of(("127.0.0.1", moto_port)) as front:
+        client = boto3.client("s3", endpoint_url=direct, config=Config(s3={"addressing_style": "path"}))
+        monkeypatch.setenv("AWS_ENDPOINT_URL", front.endpoint)
+        client.create_bucket(Bucket="ads")
+        try:
+            yield S3(front, client, direct)
+        finally:
+            httpx.post(f"{direct}/moto-api/reset-auth", content="inf").raise_for_status()
+            httpx.post(f"{direct}/moto-api/reset").raise_for_status()
+            s3fs.S3FileSystem.clear_instance_cache()
+
+
+def s3_error(code: str, message: str = "no") -> str:
+    """The body of an answer with which S3 refuses."""
+    return f'<?xml version="1.0" encoding="UTF-8"?><Error><Code>{code}</Code><Message>{message}</Message></Error>'
+
+
+@dataclass
+class GS:
+    """Google Cloud Storage with one bucket, `ads`."""
+
+    front: Front
+    direct: str
+    bucket: str = "ads"
+
+    @property
+    def endpoint(self) -> str:
+        return self.front.endpoint
+
+    def put(self, key: str, body: bytes | str) -> None:
+        url = f"{self.direct}/upload/storage/v1/b/{self.bucket}/o?uploadType=media&name={quote(key, safe='')}"
+        httpx.post(url, content=body, headers={"Content-Type": "application/octet-stream"}).raise_for_status()
+
+    def key_file(self, email: str = "reader@ads.iam.gserviceaccount.com") -> dict[str, str]:
+        """The key file of a service account, whose token the door gives out."""
+
+        def token(_: bytes) -> tuple[int, bytes]:
+            return 200, json.dumps({"access_token": f"token-of-{email}", "expires_in": 3600}).encode()
+
+        self.front.local["/token"] = token
+        return {
+            "type": "service_account",
+            "project_id": "ads",
+            "private_key_id": "1",
+            "private_key": _private_key(),
+            "client_email": email,
+            "token_uri": f"{self.endpoint}/token",
+        }
+
+
+@cache
+def _private_key() -> str:
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return key.private_bytes(*form).decode()
+
+
+@pytest.fixture
+def gs(monkeypatch: pytest.MonkeyPatch) -> Iterator[GS]:
+    from gcp_storage_emulator.server import create_server
+
+    _no_other_keys(monkeypatch)
+    server = create_server("127.0.0.1", 0, in_memory=True, default_bucket="ads")
+    server.start()
+    port = server._api._httpd.server_address[1]
+    _forget_gs()
+    with front_of(("127.0.0.1", port)) as front:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", front.endpoint)
+        try:
+            yield GS(front, f"http://127.0.0.1:{port}")
+        finally:
+            server.stop()
+            _forget_gs()
+
+
+def _forget_gs() -> None:
+    gcsfs.GCSFileSystem.clear_instance_cache()
+    objects._default_token.cache_clear()
+
+
+def _no_other_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of whoever runs the tests is taken."""
+    for name in _NO_KEYS:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+
+@dataclass
+class Hub:
+    """The Hub; `state` is what lies there."""
+
+    front: Front
+    state: FakeHub
+    cache: Path
+    tokens: list[str] = field(default_factory=list)
+
+    @property
+    def endpoint(self) -> str:
+        return self.front.endpoint
+
+    def put(self, name: str, files: Mapping[str, bytes | str], **kept: Any) -> str:
+        """A commit of a data set (`branch`, `private`, `gated`) in which `files` are added or replaced; its id."""
+        found = {path: body.encode() if isinstance(body, str) else body for path, body in files.items()}
+        return self.state.put(f"datasets/{name}", found, **kept)
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
+    _no_other_keys(monkeypatch)
+    with serve_hub() as state, front_of(("127.0.0.1", int(state.endpoint.rpartition(":")[2]))) as front:
+        point_at(front.endpoint, monkeypatch, tmp_path)
+        state.endpoint = front.endpoint
+        monkeypatch.delenv("HF_TOKEN")
+        yield Hub(front, state, tmp_path / "hub")
