@@ -1,12 +1,13 @@
-"""Seeded tiny bases for tests: real Llamas of a few ten thousand parameters, with a real tokenizer, saved as folders."""
+"""Seeded tiny bases for tests: real models of a few ten thousand parameters, with a real tokenizer, saved as folders."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
 BOS, EOS, PAD = "<s>", "</s>", "<pad>"
 
@@ -24,11 +25,13 @@ def make_tiny_base(
     pad: bool = True,
     hidden: int = 64,
     context: int = 512,
+    architecture: str = "llama",
+    **settings: Any,
 ) -> Path:
     """Write a tiny Llama (2 layers, 4 heads, 320 byte-level tokens) and its tokenizer into `folder`; return `folder`.
 
-    `tied`: whether the output layer is the embedding. `pad=False`: no pad token, as in Llama-2. The same arguments give
-    the same weights.
+    `tied`: whether the output layer is the embedding. `pad=False`: no pad token, as in Llama-2. `architecture`: another
+    one, by its `model_type` of transformers; `settings` are added to its config. The same arguments give the same weights.
     """
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -46,22 +49,32 @@ def make_tiny_base(
     fast = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, bos_token=BOS, eos_token=EOS, pad_token=PAD if pad else None
     )
-    config = LlamaConfig(
-        vocab_size=len(fast),
-        hidden_size=hidden,
-        intermediate_size=2 * hidden,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=context,
+    sizes = (
+        {"n_embd": hidden, "n_layer": 2, "n_head": 4, "n_positions": context}
+        if architecture == "gpt2"
+        else {
+            "hidden_size": hidden,
+            "intermediate_size": 2 * hidden,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 4,
+            "num_key_value_heads": 2,
+            "max_position_embeddings": context,
+        }
+    )
+    config = AutoConfig.for_model(
+        architecture,
+        # transformers' tokenizers of some families add a token of theirs when they are loaded.
+        vocab_size=len(fast) + (0 if architecture == "llama" else 8),
         tie_word_embeddings=tied,
         bos_token_id=fast.bos_token_id,
         eos_token_id=fast.eos_token_id,
         pad_token_id=fast.pad_token_id,
+        **sizes,
+        **settings,
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = LlamaForCausalLM(config)
+        model = AutoModelForCausalLM.from_config(config)
     folder.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(folder)
     fast.save_pretrained(folder)

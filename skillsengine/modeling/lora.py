@@ -33,6 +33,7 @@ def attach(model: Any, lora: Lora, seed: int) -> PeftModel:
         lora_dropout=lora.dropout,
         target_modules=list(lora.target_modules),
         bias="none",
+        fan_in_fan_out=_transposed(model, lora.target_modules),
         task_type="CAUSAL_LM",
     )
     return get_peft_model(model, config)
@@ -107,7 +108,16 @@ def untrained(model: Any) -> list[str]:
 
 def _is_linear(module: Any) -> bool:
     # bitsandbytes' quantized layers are subclasses; GPT-2 calls its transposed kind Conv1D.
-    return isinstance(module, torch.nn.Linear) or type(module).__name__ == "Conv1D"
+    return isinstance(module, torch.nn.Linear) or _is_transposed(module)
+
+
+def _is_transposed(module: Any) -> bool:
+    return type(module).__name__ == "Conv1D"
+
+
+def _transposed(model: Any, targets: tuple[str, ...]) -> bool:
+    """Whether the targets hold their weights as (in, out); peft asks to be told."""
+    return any(_is_transposed(module) and _matches(name, t) for name, module in model.named_modules() for t in targets)
 
 
 def _matches(name: str, target: str) -> bool:
