@@ -48,17 +48,17 @@ _WIDE = 10_000
 """Columns for what nobody's window limits."""
 
 
-def print_table(table: RenderableType) -> None:
+def print_table(table: RenderableType, console: Console = out) -> None:
     """Print a table: its cells fold in a terminal, and are whole where the output goes into a file or another program."""
-    if out.is_terminal:
-        out.print(table, soft_wrap=False)
+    if console.is_terminal:
+        console.print(table, soft_wrap=False)
     else:
-        print_whole(table)
+        print_whole(table, console)
 
 
-def print_whole(drawing: RenderableType) -> None:
+def print_whole(drawing: RenderableType, console: Console = out) -> None:
     """Print lines as long as they are, in a terminal too, which wraps them: a path that is cut off cannot be copied."""
-    Console(highlight=False, soft_wrap=True, width=_WIDE).print(drawing)
+    Console(highlight=False, soft_wrap=True, width=_WIDE, stderr=console.stderr).print(drawing)
 
 
 def settings_for(spec: Path | None = None) -> Settings:

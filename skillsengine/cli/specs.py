@@ -9,7 +9,8 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from skillsengine.cli.console import err, out, settings_for
+from skillsengine.cli.console import err, out, print_table, settings_for
+from skillsengine.cli.rendered import show_rows
 from skillsengine.pipeline.explain import explain
 from skillsengine.pipeline.plan import Plan, RunOptions, find_sources, make_plan
 from skillsengine.pipeline.preview import preview as render
@@ -110,7 +111,7 @@ def show_plan(whole: Plan, settings: Settings) -> None:
         to_run += reason is not None
         state = "[green]cached[/]" if reason is None else "[yellow]to run[/]"
         table.add_row(Text(step.id), step.digest[:12], state, Text(reason or ""))
-    out.print(table)
+    print_table(table)
     for note in whole.notes:
         out.print(f"note: {note}", markup=False)
     if unknown:
@@ -131,16 +132,7 @@ def preview(spec: SpecPath, partition: Partition = None, set_: Sets = None) -> N
     loaded, settings = load(spec, set_)
     memory = Catalog.open(settings.catalog_url)
     sources = find_sources(loaded.experiment, partition, settings, trusted=loaded.trusted, memory=memory)
-    for row in render(loaded.experiment, sources, settings, trusted=loaded.trusted):
-        out.rule(Text(f"{row.id} · {row.tokens} tokens, {row.supervised} supervised"))
-        text = Text()
-        for piece, learned in row.pieces:
-            text.append(piece, style="bold black on green" if learned else "")
-        out.print(text)
-    out.rule()
-    out.print(
-        Text("marked so", style="bold black on green"), "= supervised: the loss is computed on these tokens alone"
-    )
+    show_rows(render(loaded.experiment, sources, settings, trusted=loaded.trusted))
 
 
 def compile_(

@@ -10,7 +10,7 @@ from skillsengine.spec.schema import BUILTIN_BASE
 
 LLAMA2 = "_base/llama2.yaml"
 _LLAMA2_13B = "meta-llama/Llama-2-13b-hf"
-_BILLIONS = re.compile(r"(?<![a-z0-9.])(\d{1,3}(?:\.\d{1,2})?)\s?([bm])(?![a-z])", re.IGNORECASE)
+_BILLIONS = re.compile(r"(?<![a-z0-9.])(?:(\d{1,2})x)?(\d{1,3}(?:\.\d{1,2})?)\s?([bm])(?![a-z])", re.IGNORECASE)
 _BYTES_A_WEIGHT = 2
 _LARGE = 1.5
 """Billions of parameters from which on a GPU is asked for."""
@@ -26,25 +26,42 @@ class BaseDraft:
     large: bool
     """Needs a GPU: 4-bit weights, a lower learning rate."""
     why: str
+    doubt: str = ""
 
 
-def draft_base(model: str | None, experiments: Path) -> BaseDraft:
-    """`model` is what --base says: None, a Hub id or a folder, relative to the folder that holds `experiments/`."""
+def draft_base(model: str | None, experiments: Path, folder: Path | None = None) -> BaseDraft:
+    """`model` is what --base says: None, a Hub id or a folder, relative to `folder`, where it was typed, or to the one that
+    holds `experiments/`."""
+    if model is not None and folder is not None:
+        model = _as_written(model, experiments.parent, folder)
     if model is None or model == BUILTIN_BASE:
         return BaseDraft(BUILTIN_BASE, None, large=False, why="built in: 135 million parameters, no download, no GPU")
     billions = _size_of(experiments.parent / model) or _size_in(model)
     if re.match(r"meta-llama/Llama-2-\d+b(-chat)?-hf$", model) and (experiments / LLAMA2).is_file():
         return BaseDraft(model, LLAMA2, large=True, why="behind Meta's licence on the Hub")
     if billions is None:
-        why = "of unknown size: taken for a small one that learns on a CPU"
-        return BaseDraft(model, None, large=False, why=why)
+        doubt = (
+            f"how large the base {model} is, its name does not say: it is taken for a small one that learns on a CPU. If it is "
+            f"not, write quantization: nf4, device: cuda, queue: gpu and a learning_rate of 2e-4"
+        )
+        return BaseDraft(model, None, large=False, why="of unknown size: taken for a small one", doubt=doubt)
     return BaseDraft(model, None, large=billions >= _LARGE, why=f"about {billions:g} billion parameters")
 
 
 def _size_in(name: str) -> float | None:
-    """Billions of parameters that a name tells: `Llama-2-13b-hf` 13, `SmolLM2-135M` 0.135."""
+    """Billions of parameters that a name tells: `Llama-2-13b-hf` 13, `SmolLM2-135M` 0.135, `Mixtral-8x7B` 56."""
     match = _BILLIONS.search(name.replace("_", "-").rpartition("/")[2])
-    return None if match is None else float(match[1]) / (1 if match[2].lower() == "b" else 1000)
+    if match is None:
+        return None
+    return int(match[1] or 1) * float(match[2]) / (1 if match[3].lower() == "b" else 1000)
+
+
+def _as_written(model: str, project: Path, folder: Path) -> str:
+    """A folder that was named from where the command was typed, as a spec names it: relative to the project if it is in it."""
+    typed = (folder / Path(model).expanduser()).resolve()
+    if not typed.is_dir() or (folder.resolve() != project and (project / model).is_dir()):
+        return model
+    return f"./{typed.relative_to(project)}" if typed.is_relative_to(project) else str(typed)
 
 
 def _size_of(folder: Path) -> float | None:

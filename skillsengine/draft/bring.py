@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
@@ -50,8 +51,8 @@ def source_for(place: Place, name: str, settings: Settings, copy: bool | None) -
         )
     if copy is None and place.size > LARGE:
         raise DraftError(
-            f"--data: {place.root / place.rest} lies outside of the project and has {place.size / 1e9:.1f} GB. Add --copy to copy "  # noqa: E501
-            f"it to {OWN / name} ({free_space(settings.project)}), or leave it where it is with "
+            f"--data: {place.root / place.rest} lies outside of the project and has {place.size / 1e9:.1f} GB. Add --copy to "
+            f"copy it to {OWN / name} ({free_space(settings.project)}), or leave it where it is with "
             f"SKILLSENGINE_DATA_ROOTS={place.root}, here and where Airflow runs."
         )
     if inside == settings.project and place.root.is_relative_to(folder):
@@ -60,44 +61,60 @@ def source_for(place: Place, name: str, settings: Settings, copy: bool | None) -
     return Source(_joined((OWN / name).as_posix(), place.rest), copies, folder)
 
 
-def bring(source: Source, *, force: bool, tell: Callable[[str], None]) -> None:
-    """Copy what has to be copied, whole or not at all.
+@contextmanager
+def brought(source: Source, *, force: bool, tell: Callable[[str], None]) -> Iterator[None]:
+    """Copy what has to be copied, whole or not at all, and keep it if what is done meanwhile (writing the spec) succeeds.
+    Otherwise everything stands there as before.
 
-    Raises DraftError if other data stands there (`force` replaces it), or the disk is full.
+    Raises DraftError if other data stands there (`force` replaces it), or it cannot be copied.
     """
     if source.folder is None:
+        yield
         return
     if source.folder.exists() and not force:
-        if _same(source):
-            return
-        raise DraftError(
-            f"{source.folder} is there already, with other data. Choose another name, move it away, or replace it with --force."
-        )
+        if not _same(source):
+            raise DraftError(
+                f"{source.folder} is there already, with other data. Choose another name, move it away, or replace it with "
+                "--force."
+            )
+        yield
+        return
     building = source.folder.parent / f".{source.folder.name}.{uuid4().hex[:8]}"
+    before = building.with_name(f"{building.name}.old")
+    placed = False
+    try:
+        _copy(source, source.folder, building, tell)
+        if source.folder.exists():
+            source.folder.rename(before)
+        building.rename(source.folder)
+        placed = True
+        yield
+    except BaseException:
+        if placed:
+            shutil.rmtree(source.folder, ignore_errors=True)
+        if before.exists():
+            before.rename(source.folder)
+        raise
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+        shutil.rmtree(before, ignore_errors=True)
+
+
+def _copy(source: Source, folder: Path, building: Path, tell: Callable[[str], None]) -> None:
     size = sum(path.stat().st_size for path, _ in source.copies)
-    tell(
-        f"copying {size / 1e6:.1f} MB to {source.folder}: a spec reads inside of its project (git ignores this folder)"
-    )
+    tell(f"copying {size / 1e6:.1f} MB to {folder}: a spec reads inside of its project (git ignores this folder)")
     try:
         for path, target in source.copies:
-            inside = building / target.relative_to(source.folder)
+            inside = building / target.relative_to(folder)
             inside.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, inside)
-        if source.folder.exists():
-            source.folder.rename(building.with_suffix(".old"))
-        building.rename(source.folder)
     except OSError as error:
         if disk_full(error):
             raise DraftError(
-                f"the disk is full: {free_space(source.folder)}. Make room, or leave the data where it is with "
+                f"the disk is full: {free_space(folder)}. Make room, or leave the data where it is with "
                 "SKILLSENGINE_DATA_ROOTS."
             ) from error
-        raise DraftError(
-            f"the data cannot be copied to {source.folder}: {error}. Mend the permissions there."
-        ) from error
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
-        shutil.rmtree(building.with_suffix(".old"), ignore_errors=True)
+        raise DraftError(f"the data cannot be copied to {folder}: {error}. Mend the permissions there.") from error
 
 
 def _within(place: Place, root: Path) -> bool:

@@ -126,7 +126,7 @@ def _folder(folder: Path) -> Place:
     if (found := _by_key(files)) and len(found[1]) * 2 > len(files):
         pattern, keys, period = found
         others = [name for name in files if name not in keys]
-        note = f"{shown_names(others)} left out: {len(keys)} of {len(files)} names hold a {period}, and a source has one pattern"  # noqa: E501
+        note = f"{shown_names(others)} left out: {len(keys)} of {len(files)} names hold a {period}, and a source has one pattern"
         one_format(str(folder), list(keys))
         dated = tuple(DataFile(folder / name, key) for name, key in keys.items())
         return Place(folder, pattern, dated, period, (note,) if others else ())

@@ -7,11 +7,11 @@ from datetime import date
 
 from skillsengine.draft.bases import BaseDraft
 from skillsengine.draft.guess import Guess
-from skillsengine.draft.guess_dates import WINDOWS
+from skillsengine.draft.history import History
 from skillsengine.draft.look import Sample
 from skillsengine.draft.place import Place
+from skillsengine.draft.shares import Shares
 from skillsengine.draft.yaml_lines import Line, prose, scalar, section
-from skillsengine.sources.keys import parse_key
 from skillsengine.sources.reading.formats import format_of
 
 _CHARACTERS_A_TOKEN = 3
@@ -29,6 +29,11 @@ class Draft:
     guess: Guess
     base: BaseDraft
     sample: Sample
+    history: History | None
+    """None for a source that is not dated."""
+    shares: Shares
+    doubts: tuple[str, ...]
+    """What somebody should look at before the first run."""
     today: date
 
 
@@ -40,34 +45,33 @@ def spec_text(draft: Draft) -> str:
 
 def _head(draft: Draft) -> list[str]:
     told = prose(
-        f"Drafted by `skillsengine new` on {draft.today} from {draft.sample.extent} of {draft.source}. The comments say why each "  # noqa: E501
-        "column was taken. Change what you like; what is not written has a default (docs/spec.md)."
+        f"Drafted by `skillsengine new` on {draft.today} from {draft.sample.extent} of {draft.source}. The comments say why "
+        "each column was taken. Change what you like; what is not written has a default (docs/spec.md)."
     )
-    for doubt in draft.guess.doubts:
+    for doubt in draft.doubts:
         told += ["#", *prose(f"LOOK AT THIS: {doubt}.")]
     return told
 
 
 def _top(draft: Draft) -> list[str]:
-    period, lines = draft.guess.period, []
+    period, history, lines = draft.guess.period, draft.history, []
     if draft.base.extends:
         lines.append(Line("extends", draft.base.extends, "what experiments on Llama-2 share"))
     lines.append(Line("name", draft.name, "also the file's name and the DAG's"))
-    if period is None:
+    if period is None or history is None:
         lines += [
             Line("schedule", "none", "by hand only"),
             Line("schedule", '"0 3 * * 1"', "Mondays at 3 (UTC): take this line instead, and the next", off=True),
             Line("start_date", f"{draft.today}", off=True),
         ]
     else:
-        first = parse_key(draft.guess.keys[0], period)
         lines += [
             Line(
                 "schedule",
                 "partition",
                 f"one run a {period}, once it is over (UTC) and its ads are there; `none`: by hand",
             ),
-            Line("start_date", f"{first}", f"the earliest {period} that a backfill may reach"),
+            Line("start_date", f"{history.start}", history.start_why),
             Line(
                 "paused",
                 "true",
@@ -98,15 +102,10 @@ def _data(draft: Draft) -> list[Line]:
     elif guess.period is not None:
         there = f"{len(guess.keys)} of them, {guess.keys[0]} to {guess.keys[-1]}"
         lines.append(Line("period", guess.period, f"by the files' names: {there}"))
-    if guess.period is not None:
-        window = WINDOWS[guess.period]
-        lines.append(
-            Line(
-                "window",
-                f"{window}",
-                f"a run trains on so many {guess.period}s before its own, and is tested on its own",
-            )
-        )
+    if draft.history is not None:
+        lines.append(Line("window", f"{draft.history.window}", draft.history.window_why))
+    if draft.shares.why:
+        lines.append(Line("split", f"{{test: {draft.shares.test:g}}}", draft.shares.why))
     return lines
 
 

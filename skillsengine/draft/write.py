@@ -24,8 +24,8 @@ def target_for(name: str, settings: Settings, *, force: bool) -> Path:
         usable = suggested(name)
         hint = f" For example: {usable}" if usable else ""
         raise DraftError(
-            f"`{name}` is no name for a spec: it is the file's and the DAG's name too, so small letters, digits, `-` and `_`, a "  # noqa: E501
-            f"letter or a digit first, at most 100.{hint}"
+            f"`{name}` is no name for a spec: it is the file's and the DAG's name too, so small letters, digits, `-` and `_`, "
+            f"a letter or a digit first, at most 100.{hint}"
         )
     target = settings.experiments / f"{name}.yaml"
     for path in find_specs(settings.experiments):
@@ -36,8 +36,8 @@ def target_for(name: str, settings: Settings, *, force: bool) -> Path:
             )
     if target.exists() and not force:
         raise DraftError(
-            f"{target.relative_to(settings.project)} is there already, and is not overwritten. Choose another name, or replace it "  # noqa: E501
-            "with --force."
+            f"{target.relative_to(settings.project)} is there already, and is not overwritten. Choose another name, or replace "
+            "it with --force."
         )
     return target
 

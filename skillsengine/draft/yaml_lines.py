@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from skillsengine.spec.scalars import resolve
 
 WIDTH = 120
-_COLUMN = 26
-"""Where comments begin at the earliest."""
+_COLUMN = 34
+"""Where comments begin, but in a section with a longer line."""
 _PLAIN = re.compile(r"[^\W\d_][\w./{}*-]*(?: [\w./()*-]+)*|[\w][\w./*-]*")
 _UNPRINTABLE = re.compile("[^\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 

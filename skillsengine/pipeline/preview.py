@@ -16,7 +16,7 @@ from skillsengine.settings import Settings
 from skillsengine.sources.connection import Connect, environment_connect
 from skillsengine.spec.schema import Experiment
 from skillsengine.stages.contract import Limit, Progress, StageConfig, StageContext
-from skillsengine.stages.rows import REJECTED, ROWS, parse_row
+from skillsengine.stages.rows import REJECTED, ROWS, Row, parse_row
 from skillsengine.storage.store import Store
 
 ROWS_SHOWN = 3
@@ -61,9 +61,7 @@ def preview(
 
     Raises StageError and ModelError as `format` and the tokenizer do, PlanError if no row has labels.
     """
-    formatter, encoding, base = (
-        import_heavy(f"skillsengine.{name}") for name in ("stages.format", "modeling.encoding", "modeling.base")
-    )
+    formatter, base = (import_heavy(f"skillsengine.{name}") for name in ("stages.format", "modeling.base"))
     store, key = Store(settings.store_root), sources.window[-1]
     roots = base_roots(experiment, settings, trusted=trusted)
     tokenizer = base.load_tokenizer(experiment.base, bases=store.bases, allowed_roots=roots)
@@ -79,16 +77,17 @@ def preview(
             f"partition {key}: none of the first {len(rows)} rows has labels in the column `{experiment.data.labels}` "
             f"(rows that could not be read stand in {REJECTED} of a run). Set data.labels to the column with the skills."
         )
-    template = experiment.prompt.template
-    return [_previewed(row.id, row.prompt(template), row.answer or "", tokenizer, encoding.encode) for row in labelled]
+    return [previewed(row, experiment.prompt.template, tokenizer) for row in labelled]
 
 
-def _previewed(name: str, prompt: str, answer: str, tokenizer: Any, encode: Any) -> PreviewedRow:
-    encoded = encode(prompt, answer, tokenizer, max_length=None)
+def previewed(row: Row, template: str, tokenizer: Any) -> PreviewedRow:
+    """A labelled row as the model sees it, uncut. Raises StageError where the worker extra is missing."""
+    encode = import_heavy("skillsengine.modeling.encoding").encode
+    encoded = encode(row.prompt(template), row.answer or "", tokenizer, max_length=None)
     learned: Sequence[bool] = [label != -100 for label in encoded.labels]
     pieces, start = [], 0
     for marked, group in groupby(learned):
         end = start + len(list(group))
         pieces.append((tokenizer.decode(encoded.input_ids[start:end], skip_special_tokens=False), marked))
         start = end
-    return PreviewedRow(name, len(learned), sum(learned), tuple(pieces))
+    return PreviewedRow(row.id, len(learned), sum(learned), tuple(pieces))
