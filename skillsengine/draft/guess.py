@@ -49,12 +49,12 @@ def make_guess(place: Place, sample: Sample, options: Options, now: datetime | N
 
     Raises DraftError: an option names no column, two name the same one, or no column holds ads.
     """
-    columns = columns_of(sample.values, sample.columns)
     named = [name for name in (options.text, options.labels, options.date, options.id) if name is not None]
     if twice := next((name for name in named if named.count(name) > 1), None):
         raise DraftError(
             f"two of --text, --labels, --date and --id name the column `{twice}`: each takes one of its own."
         )
+    columns, unseen = columns_of(sample.values, sample.columns, named)
 
     def free(used: set[str], own: str | None) -> list[Column]:
         """The columns that are neither in use nor kept for another option."""
@@ -73,9 +73,13 @@ def make_guess(place: Place, sample: Sample, options: Options, now: datetime | N
 
     doubts = [text_choice.doubt, labels.column.doubt if labels.column else "", dates.column.doubt if dates else ""]
     if labels.column is None:
-        doubts.append(_no_labels(free(used, None)))
+        doubts.append(labels.refused or _no_labels(free(used, None)))
     if dates is None and place.period is None:
-        doubts.append(refused_dates(free(used, None)) or "")
+        doubts.append(refused_dates(free(used, None), now) or "")
+    if unseen:
+        doubts.append(
+            f"the rows have {unseen + len(columns):,} different columns; {unseen:,} that are rarely filled were not looked at"
+        )
     active = dates if dates is not None and dates.active else None
     return Guess(
         text=text_choice,
@@ -96,6 +100,6 @@ def _all_or(free: list[Column], columns: list[Column], option: str | None) -> li
 def _no_labels(left: list[Column]) -> str:
     there = f" (left over: {shown([column.name for column in left])})" if left else ""
     return (
-        f"no column looks like the skills of an ad{there}: without labels nothing can be trained. If one of them holds skills, "
-        "name it with --labels; if the labels stand elsewhere, join them to the ads first"
+        f"no column looks like the skills of an ad{there}: without labels nothing can be trained. If one of them holds "
+        "skills, name it with --labels; if the labels stand elsewhere, join them to the ads first"
     )

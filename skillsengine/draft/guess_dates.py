@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from statistics import median
+from typing import Any
 
 from skillsengine.draft.choice import Choice
 from skillsengine.draft.columns import Column, chosen, shown
@@ -20,6 +21,8 @@ _SURE = 0.95
 """Share of rows with a date from which on a source is dated unasked: the others are in no partition."""
 _FROM = date(1990, 1, 1)
 _AHEAD = timedelta(days=400)
+_LOOKED_AT, _LONGEST = 100, 40
+"""Values of a column that is called like a date, and characters of one, that tell whether it holds any."""
 _FEWEST_KEYS = 3
 """Complete partitions: one to be tested on, two to learn from."""
 _GOOD_ROWS, _FEWEST_ROWS = 20, 8
@@ -76,19 +79,27 @@ def guess_dates(columns: Sequence[Column], option: str | None, now: datetime | N
     told = _told(best, now, _described(best), asked=False)
     if len(candidates) > 1 and not told.column.doubt:
         others = [dated.column.name for dated in candidates[1:]]
-        doubt = f"{shown(others, 3)} holds dates too: `--date {others[0]}` takes that"
+        doubt = f"{shown(others, 3)} hold{'s' if len(others) == 1 else ''} dates too: `--date {others[0]}` takes that"
         return replace(told, column=replace(told.column, doubt=doubt))
     return told
 
 
-def refused_dates(columns: Sequence[Column]) -> str | None:
+def refused_dates(columns: Sequence[Column], now: datetime | None = None) -> str | None:
     """What to tell where a column is called like a date and cannot be read as one."""
     for column in columns:
-        if column.says(DATE) and column.texts and not column.says(("description", "text")):
-            read = _read(column, datetime.now(UTC))
-            if read.sound < _SURE and read.refused and any(char.isdigit() for char in column.texts[0]):
-                return f"`{column.name}` is called like a date, but {read.refused}"
+        if column.says(DATE) and any(map(_like_a_date, column.filled[:_LOOKED_AT])):
+            read = _read(column, now or datetime.now(UTC))
+            if read.sound < _SURE and read.refused:
+                many = f"{len(column.filled) - len(read.dates):,} of {len(column.filled):,} values are no dates: "
+                return f"`{column.name}` is called like a date, but {many if read.dates else ''}{read.refused}"
     return None
+
+
+def _like_a_date(value: Any) -> bool:
+    """A number, or a short text with a digit: not an ad that its column calls `posting`."""
+    if isinstance(value, str):
+        return len(value) <= _LONGEST and any(char.isdigit() for char in value)
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _read(column: Column, now: datetime, *, any_number: bool = False) -> _Dated:
@@ -115,18 +126,18 @@ def _rank(dated: _Dated) -> tuple[bool, bool, float]:
 
 
 def _described(dated: _Dated) -> str:
-    missing = len(dated.column.values) - len(dated.dates)
-    told = f"{min(dated.dates)} to {max(dated.dates)}"
-    return (
-        f"{told}; {missing:,} of {len(dated.column.values):,} rows have none" if missing else f"all are dates, {told}"
-    )
+    rows, told = len(dated.column.values), f"{min(dated.dates)} to {max(dated.dates)}"
+    if len(dated.dates) == rows:
+        return f"all are dates, {told}"
+    told += f"; {rows - len(dated.dates):,} of {rows:,} rows have none"
+    return f"{told} ({dated.refused.rstrip('.')})" if dated.refused else told
 
 
 def _told(dated: _Dated, now: datetime, why: str, *, asked: bool) -> Dates:
     period, counts = choose_period(dated.dates, now)
     keys = tuple(sorted(counts))
-    rows = median(counts.values())
-    complete = sum(is_complete(key, now, period) for key in keys)
+    complete = [counts[key] for key in keys if is_complete(key, now, period)]
+    rows = median(complete or counts.values())
     many = f"{len(keys)} {period}{'s' if len(keys) != 1 else ''}, {rows:.0f} rows in the middling one"
     doubt = ""
     if dated.share < _SURE:
@@ -134,7 +145,12 @@ def _told(dated: _Dated, now: datetime, why: str, *, asked: bool) -> Dates:
             f"{1 - dated.share:.0%} of the rows have no date in `{dated.column.name}`, and rows without one are in no "
             f"partition: `--date {dated.column.name}` makes it dated all the same"
         )
-    elif complete < _FEWEST_KEYS or rows < _FEWEST_ROWS:
+    elif dated.column.says(LATER_DATE):
+        doubt = (
+            f"`{dated.column.name}` holds dates, but by its name not of the ads' appearance, which is what partitions are made "
+            f"of: `--date {dated.column.name}` makes it dated all the same"
+        )
+    elif len(complete) < _FEWEST_KEYS or rows < _FEWEST_ROWS:
         doubt = (
             f"`{dated.column.name}` holds dates, but of {many}: too few to learn from some and be tested on the next; "
             f"`--date {dated.column.name}` makes it dated all the same"
@@ -160,8 +176,8 @@ def choose_period(dates: Sequence[date], now: datetime) -> tuple[Period, Counter
         return len(complete) >= _FEWEST_KEYS and median(complete) >= rows
 
     periods: tuple[Period, ...] = ("month", "quarter", "week", "day")
-    for period in periods:
-        if enough(period, _GOOD_ROWS):
-            return period, counts[period]
-    thin: Period = "quarter" if enough("quarter", _FEWEST_ROWS) and not enough("month", _FEWEST_ROWS) else "month"
-    return thin, counts[thin]
+    for rows in (_GOOD_ROWS, _FEWEST_ROWS):
+        for period in periods:
+            if enough(period, rows):
+                return period, counts[period]
+    return "month", counts["month"]

@@ -10,13 +10,15 @@ from skillsengine.draft.errors import DraftError
 from skillsengine.draft.place import DataFile, Place
 from skillsengine.sources.files import SourceFile
 from skillsengine.sources.reading.formats import read_rows
-from skillsengine.sources.reading.rows import RawRow, legal
+from skillsengine.sources.reading.rows import TOO_LONG, RawRow, legal
 
 MAX_ROWS = 5000
 MAX_CHARACTERS = 32_000_000
 """Of all values together."""
 MAX_FILES = 48
 _KEPT = 3
+_TOO_LONG = 4_000_000
+"""Characters that an overlong row counts for: it was passed over, which took as long as reading it."""
 
 
 @dataclass
@@ -48,10 +50,11 @@ class Sample:
 
     @property
     def extent(self) -> str:
-        """`all 2,110 rows`, `the first 5,000 rows`, `5,000 rows of 48 files`."""
-        rows = f"{len(self.rows) + self.rejected_count:,} row{'s' if len(self.rows) != 1 else ''}"
+        """`all 2,110 rows`, `the first 5,000 rows`, `5,000 rows of 48 files`, `its only row`."""
+        count = len(self.rows) + self.rejected_count
+        rows = f"{count:,} row{'s' if count != 1 else ''}"
         if self.whole:
-            return f"all {rows}"
+            return f"all {rows}" if count != 1 else "the only row"
         return f"the first {rows}" if self.files == 1 else f"{rows} of {self.files} files"
 
 
@@ -81,9 +84,8 @@ def _read(file: DataFile, sample: Sample, rows: int, characters: int) -> None:
     try:
         stream = file.path.open("rb")
     except OSError as error:
-        raise DraftError(
-            f"--data: {file.path} cannot be read: {error.strerror}. Mend its permissions, or copy it to where you may read it."
-        ) from error
+        mend = "Mend its permissions, or copy it to where you may read it."
+        raise DraftError(f"--data: {file.path} cannot be read: {error.strerror}. {mend}") from error
     with stream:
         for row in read_rows(SourceFile(file.path, sha256="", split=file.split), stream, sample.notes.append):
             if rows <= 0 or characters <= 0:
@@ -92,6 +94,7 @@ def _read(file: DataFile, sample: Sample, rows: int, characters: int) -> None:
             rows -= 1
             if row.values is None:
                 sample.rejected_count += 1
+                characters -= _TOO_LONG if row.reason == TOO_LONG else len(row.excerpt)
                 if len(sample.rejected) < _KEPT:
                     sample.rejected.append(row)
                 continue
@@ -102,17 +105,29 @@ def _read(file: DataFile, sample: Sample, rows: int, characters: int) -> None:
 
 
 def _size(value: Any) -> int:
-    """Roughly the characters of a value."""
-    if isinstance(value, (str, bytes)):
-        return len(value)
-    return sum(map(_size, value)) if isinstance(value, (list, tuple)) else 8
+    """Roughly the characters of a value. Not recursive: JSON may be nested as deep as Python's own stack."""
+    size, left = 0, [value]
+    while left:
+        value = left.pop()
+        if isinstance(value, (str, bytes)):
+            size += len(value)
+        elif isinstance(value, dict):
+            left += [*value, *value.values()]
+        elif isinstance(value, (list, tuple)):
+            left += value
+        else:
+            size += 8
+    return size
 
 
 def _no_rows(place: Place, sample: Sample) -> str:
     where = place.files[0].path if len(place.files) == 1 else f"{place.root / place.rest} ({len(place.files)} files)"
     if sample.rejected:
         first = "\n".join(f"  {row.file}:{row.place}: {row.reason}: {row.detail}" for row in sample.rejected)
-        return f"--data: {where}: none of {sample.rejected_count} rows can be read. The first:\n{first}"
+        many = f"none of {'the' if sample.whole else 'the first'} {sample.rejected_count:,} rows can be read"
+        return (
+            f"--data: {where}: {many}. The first:\n{first}\nMend them where they were written, or write the file again."
+        )
     if place.size == 0:
         return f"--data: {where}: empty (0 bytes). Was it saved, downloaded whole?"
     return f"--data: {where}: no rows: there is nothing below the header, or the lines are blank."
