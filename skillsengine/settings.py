@@ -31,6 +31,9 @@ class Settings:
     data_roots: tuple[Path, ...]
     airflow_url: str | None = None
     """May hold a login: show `without_login` of it."""
+    named: Path | None = None
+    """`project` as it was named, with its links: what outlives this process keeps this one, because a link may be turned to
+    another folder (git-sync does so with each pull). None where nobody named it."""
 
     @property
     def experiments(self) -> Path:
@@ -71,11 +74,11 @@ def load_settings(project: Path | None = None) -> Settings:
         project = Path(named) if named else find_project(Path.cwd())
         if not (project / "experiments").is_dir():
             raise SettingsError(f"SKILLSENGINE_PROJECT={named}: there is no folder `experiments/` in it.")
-    project = project.resolve()
+    named, project = Path.cwd() / project, project.resolve()
     home = Path(os.environ.get("SKILLSENGINE_HOME") or project / ".skillsengine").resolve()
     roots = tuple(Path(p).resolve() for p in os.environ.get("SKILLSENGINE_DATA_ROOTS", "").split(os.pathsep) if p)
     catalog = os.environ.get("SKILLSENGINE_CATALOG") or f"sqlite:///{home / 'catalog.db'}"
-    return Settings(project, home, catalog, roots, os.environ.get("SKILLSENGINE_AIRFLOW_URL") or None)
+    return Settings(project, home, catalog, roots, os.environ.get("SKILLSENGINE_AIRFLOW_URL") or None, named)
 
 
 def without_login(url: str) -> str:

@@ -41,7 +41,8 @@ class ExperimentsBundle(BaseDagBundle):  # type: ignore[misc]  # airflow ships n
 
     def __init__(self, *, project: str | None = None, path: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._settings: Settings = load_settings(Path(project) if project else None)
+        self._project = Path(project) if project else None
+        self._settings: Settings = load_settings(self._project)
         self._path = Path(path) if path else self._settings.home / "bundle"
         self._seen: tuple[Any, ...] | None = None
         self._changed: dict[str, float] = {}
@@ -62,6 +63,7 @@ class ExperimentsBundle(BaseDagBundle):  # type: ignore[misc]  # airflow ships n
     def refresh(self) -> None:
         """Compile if anything in `experiments/` or in the folder of DAG files changed. Safe in several processes at
         once."""
+        self._settings = load_settings(self._project)  # the project may be a link that was turned to a newer checkout
         self._mark_again()
         if self._seen is not None and self._seen == self._look():
             return
@@ -69,7 +71,7 @@ class ExperimentsBundle(BaseDagBundle):  # type: ignore[misc]  # airflow ships n
         from skillsengine.airflow.compile import compile_experiments
 
         experiments = _stamps(self._settings.experiments, _SPEC_SUFFIXES)
-        report = compile_experiments(self._settings.experiments, self._path)
+        report = compile_experiments(self._settings.experiments, self._path, project=self._settings.named)
         now = time.monotonic()
         self._changed |= {name: now for name in report.written}
         if report.changed:

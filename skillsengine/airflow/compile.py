@@ -39,8 +39,10 @@ class CompileReport:
         return bool(self.written or self.removed)
 
 
-def compile_experiments(experiments: Path, out: Path) -> CompileReport:
+def compile_experiments(experiments: Path, out: Path, *, project: Path | None = None) -> CompileReport:
     """Make `out` hold one DAG file for every spec of `experiments`, and none of ours for specs that are gone.
+
+    The files remember `project`, by default the folder above `experiments`, as where a task finds what belongs to it.
 
     Files that do not begin with the marker are never touched; where one stands in the way, the spec gets an error file.
     May run in several processes at once: a lock file in `out` lets them take turns. Raises OSError if `out` cannot be
@@ -51,7 +53,7 @@ def compile_experiments(experiments: Path, out: Path) -> CompileReport:
         raise SettingsError(f"{experiments}: there is no such folder. The DAG files in {out} stay as they are.")
     out.mkdir(parents=True, exist_ok=True)
     with _turn(out):
-        files, errors = _wanted(experiments, check_specs(experiments), out)
+        files, errors = _wanted(experiments, check_specs(experiments), out, project or experiments.parent)
         written = [name for name, text in files.items() if text is not None and _write(out / name, text)]
         removed = sorted(
             path.relative_to(out).as_posix() for path in _ours(out) if path.relative_to(out).as_posix() not in files
@@ -63,14 +65,13 @@ def compile_experiments(experiments: Path, out: Path) -> CompileReport:
 
 
 def _wanted(
-    experiments: Path, checked: Mapping[Path, Loaded | SpecError], out: Path
+    experiments: Path, checked: Mapping[Path, Loaded | SpecError], out: Path, project: Path
 ) -> tuple[dict[str, str | None], list[SpecError]]:
     """File name -> its text, or None for a last good file that stays as it is; and the errors."""
     files: dict[str, str | None] = {}
     errors: list[SpecError] = []
-    project = experiments.parent
     for path, result in sorted(checked.items()):
-        source = path.relative_to(project).as_posix()
+        source = path.relative_to(experiments.parent).as_posix()
         good = f"{path.stem}.py"
         stands = out / good
         if isinstance(result, Loaded) and stands.exists() and not _is_ours(stands):

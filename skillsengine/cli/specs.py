@@ -148,7 +148,7 @@ def compile_(
     from skillsengine.airflow.compile import compile_experiments
 
     settings = settings_for(project / "experiments" / "any" if project else None)
-    report = compile_experiments(settings.experiments, out_)
+    report = compile_experiments(settings.experiments, out_, project=settings.named)
     for name in report.written:
         out.print(f"[green]written[/] {name}")
     for name in report.removed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -76,3 +77,27 @@ def test_a_folder_that_is_away_for_a_moment_takes_no_dag_along(bundle: Experimen
     with pytest.raises(SettingsError, match="experiments: there is no such folder"):
         bundle.refresh()
     assert (bundle.path / "a.py").exists()
+
+
+@pytest.mark.parametrize("told", ["kwargs", "environment"])
+def test_a_link_that_is_turned_to_another_checkout(told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As git-sync does: each commit is a folder of its own, and the old one is removed."""
+    for commit in ("one", "two"):
+        write_spec(tmp_path / commit, "a")
+    write_spec(tmp_path / "two", "b")
+    link = tmp_path / "skills"
+    link.symlink_to("one")
+    monkeypatch.setenv("SKILLSENGINE_HOME", str(tmp_path / "home"))
+    if told == "environment":
+        monkeypatch.setenv("SKILLSENGINE_PROJECT", str(link))
+    bundle = ExperimentsBundle(name="experiments", **({"project": str(link)} if told == "kwargs" else {}))
+    bundle.refresh()
+    before = (bundle.path / "a.py").stat().st_mtime_ns
+    assert f"project={str(link)!r}" in (bundle.path / "a.py").read_text(), "a task started later must find it"
+
+    (tmp_path / "new").symlink_to("two")
+    (tmp_path / "new").rename(link)
+    shutil.rmtree(tmp_path / "one")
+    bundle.refresh()
+    assert (bundle.path / "b.py").exists()
+    assert (bundle.path / "a.py").stat().st_mtime_ns == before, "a pull changes no DAG but those of changed specs"

@@ -53,7 +53,7 @@ class Platform:
         self.write(name, more)
         wait_for(f"the DAGs of {name}", lambda: self.client.dag(name) and self.client.dag(f"{name}.evaluations"))
 
-    def finish(self, dag_id: str, run_id: str, seconds: float = 240.0) -> dict[str, Any]:
+    def finish(self, dag_id: str, run_id: str, seconds: float = 600.0) -> dict[str, Any]:
         """The run, when it is over."""
 
         def over() -> dict[str, Any] | None:
@@ -66,7 +66,7 @@ class Platform:
         return {task["task_id"]: task["state"] for task in self.client.task_instances(dag_id, run_id)}
 
 
-def wait_for(what: str, look: Callable[[], T], seconds: float = 60.0) -> T:
+def wait_for(what: str, look: Callable[[], T], seconds: float = 180.0) -> T:
     """The first true answer of `look`."""
     until = time.monotonic() + seconds
     while True:

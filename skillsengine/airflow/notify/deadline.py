@@ -80,8 +80,8 @@ def _silent(state: str, trigger: str, failures_are_told: bool) -> str | None:
 def _tell(run: Mapping[str, Any], experiment: str, trigger: str, connection: str, to: Sequence[str], after: str) -> str:
     dag_id, run_id = run["dag_id"], run["dag_run_id"]
     about = About(experiment, dag_id, run_id, trigger, run["partition_key"], run_url(airflow_address(), dag_id, run_id))
-    due = datetime.fromisoformat(run["queued_at"] or run["run_after"])
-    message = late(about, after, f"{due:%Y-%m-%d %H:%M} UTC", run["state"], _task_states(dag_id, run_id))
+    queued = datetime.fromisoformat(run["queued_at"] or run["run_after"])
+    message = late(about, after, f"{queued:%Y-%m-%d %H:%M} UTC", run["state"], _task_states(dag_id, run_id))
     try:
         where = send(message, connection, to)
     except NotifyError as error:

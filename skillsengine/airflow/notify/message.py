@@ -131,15 +131,15 @@ def verdict(about: About, model: str, found: Mapping[str, Any], *, moved: bool) 
     return Message("verdict", about, headline, tuple(details), dict(found) | {"moved": moved})
 
 
-def late(about: About, after: str, due: str, state: str, tasks: Mapping[str, str]) -> Message:
-    """A run that is not done by its deadline, `after` (`6h`) the moment `due`. `tasks` maps tasks to their states."""
+def late(about: About, after: str, queued: str, state: str, tasks: Mapping[str, str]) -> Message:
+    """A run that is not done so long (`after`, as `6h`) after it was queued. `tasks` maps tasks to their states."""
     done = [task for task, now in tasks.items() if now in ("success", "skipped")]
     under_way = [f"{task} is {_STATES.get(now, now)}" for task, now in tasks.items() if now in _STATES]
     if state in ("success", "failed"):
         headline = f"missed its deadline of {after}" + (" and failed" if state == "failed" else "; it is done by now")
     else:
         headline = f"not done after {after}"
-    details = [f"It was due at {due}; its state is {state}."]
+    details = [f"It was queued at {queued}; its state is {state}."]
     if under_way:
         details.append(f"{', '.join(under_way)}.")
     elif state == "queued":

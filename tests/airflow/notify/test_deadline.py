@@ -60,7 +60,7 @@ def test_a_run_that_is_late(connected: Any) -> None:
     (post,) = sink.posts
     assert post.body["text"] == (
         "job, partition 2026-03: not done after 6h\n"
-        "It was due at 2026-04-01 00:00 UTC; its state is running.\n"
+        "It was queued at 2026-04-01 00:00 UTC; its state is running.\n"
         "finetune is running.\n"
         "Done: format.\n"
         "\n"

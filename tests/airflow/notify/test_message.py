@@ -106,7 +106,7 @@ def test_a_partition_without_labels_has_a_verdict_but_no_scores() -> None:
             {"format": "success", "profile": "success", "finetune": "running"},
             "not done after 6h",
             [
-                "It was due at 2026-04-01 00:00 UTC; its state is running.",
+                "It was queued at 2026-04-01 00:00 UTC; its state is running.",
                 "finetune is running.",
                 "Done: format, profile.",
             ],
@@ -116,7 +116,7 @@ def test_a_partition_without_labels_has_a_verdict_but_no_scores() -> None:
             {"wait_for_data": "up_for_reschedule"},
             "not done after 6h",
             [
-                "It was due at 2026-04-01 00:00 UTC; its state is running.",
+                "It was queued at 2026-04-01 00:00 UTC; its state is running.",
                 "wait_for_data is waiting for its data.",
                 "Done: nothing yet.",
             ],
@@ -125,14 +125,14 @@ def test_a_partition_without_labels_has_a_verdict_but_no_scores() -> None:
             "queued",
             {},
             "not done after 6h",
-            ["It was due at 2026-04-01 00:00 UTC; its state is queued.", "No task of it has begun."],
+            ["It was queued at 2026-04-01 00:00 UTC; its state is queued.", "No task of it has begun."],
         ),
         (
             "failed",
             {"format": "failed", "profile": "upstream_failed"},
             "missed its deadline of 6h and failed",
             [
-                "It was due at 2026-04-01 00:00 UTC; its state is failed.",
+                "It was queued at 2026-04-01 00:00 UTC; its state is failed.",
                 "format is failed, profile is not run.",
                 "Done: nothing yet.",
             ],
@@ -141,7 +141,7 @@ def test_a_partition_without_labels_has_a_verdict_but_no_scores() -> None:
             "success",
             {"format": "success"},
             "missed its deadline of 6h; it is done by now",
-            ["It was due at 2026-04-01 00:00 UTC; its state is success.", "Done: format."],
+            ["It was queued at 2026-04-01 00:00 UTC; its state is success.", "Done: format."],
         ),
     ],
 )
