@@ -48,7 +48,10 @@ def show_guesses(made: Made, console: Console) -> None:
         span = f"{len(guess.keys)} by the files' names, {guess.keys[0]} to {guess.keys[-1]}"
         rows.append(("period", guess.period, span))
     else:
-        rows.append(("dated", "no", "no date to cut it by: one set, split by a hash or by the files' names"))
+        named = any(file.split for file in draft.place.files)
+        rows.append(
+            ("dated", "no", f"one set, divided by {'the names of its files' if named else 'a hash of each ad'}")
+        )
     if draft.history is not None:
         rows.append(("window", str(draft.history.window), draft.history.window_why))
     if draft.shares.why:
@@ -82,7 +85,7 @@ def show_rows_of(made: Made, settings: Settings, spec: str) -> None:
     show_lengths(measured.lengths)
     out.print(
         f"`max_length: auto` takes {measured.max_length:,} tokens for these rows; {measured.overlong:,} of "
-        f"{measured.lengths.count:,} are longer, and their ads would be cut (the base was made for {measured.context_length:,})",
+        f"{measured.lengths.count:,} are longer: their ads would be cut (the base was made for {measured.context_length:,})",
         markup=False,
     )
 

@@ -36,7 +36,9 @@ def draft_base(model: str | None, experiments: Path, folder: Path | None = None)
         model = _as_written(model, experiments.parent, folder)
     if model is None or model == BUILTIN_BASE:
         return BaseDraft(BUILTIN_BASE, None, large=False, why="built in: 135 million parameters, no download, no GPU")
-    billions = _size_of(experiments.parent / model) or _size_in(model)
+    billions = _size_of(experiments.parent / model)
+    if billions is None:
+        billions = _size_in(model)
     if re.match(r"meta-llama/Llama-2-\d+b(-chat)?-hf$", model) and (experiments / LLAMA2).is_file():
         return BaseDraft(model, LLAMA2, large=True, why="behind Meta's licence on the Hub")
     if billions is None:
@@ -45,7 +47,7 @@ def draft_base(model: str | None, experiments: Path, folder: Path | None = None)
             f"not, write quantization: nf4, device: cuda, queue: gpu and a learning_rate of 2e-4"
         )
         return BaseDraft(model, None, large=False, why="of unknown size: taken for a small one", doubt=doubt)
-    return BaseDraft(model, None, large=billions >= _LARGE, why=f"about {billions:g} billion parameters")
+    return BaseDraft(model, None, large=billions >= _LARGE, why=_told(billions))
 
 
 def _size_in(name: str) -> float | None:
@@ -59,12 +61,19 @@ def _size_in(name: str) -> float | None:
 def _as_written(model: str, project: Path, folder: Path) -> str:
     """A folder that was named from where the command was typed, as a spec names it: relative to the project if it is in it."""
     typed = (folder / Path(model).expanduser()).resolve()
-    if not typed.is_dir() or (folder.resolve() != project and (project / model).is_dir()):
+    as_specs_say_it = not Path(model).is_absolute() and (project / model).is_dir()
+    if not typed.is_dir() or (as_specs_say_it and folder.resolve() != project):
         return model
     return f"./{typed.relative_to(project)}" if typed.is_relative_to(project) else str(typed)
 
 
 def _size_of(folder: Path) -> float | None:
     """Billions of parameters of a local folder, by the size of its weights in 16 bits."""
-    size = sum(file.stat().st_size for file in folder.glob("*.safetensors")) if folder.is_dir() else 0
-    return round(size / _BYTES_A_WEIGHT / 1e9, 2) or None
+    weights = list(folder.glob("*.safetensors")) if folder.is_dir() else []
+    return sum(file.stat().st_size for file in weights) / _BYTES_A_WEIGHT / 1e9 if weights else None
+
+
+def _told(billions: float) -> str:
+    if billions >= 1:
+        return f"about {billions:.3g} billion parameters"
+    return f"about {billions * 1000:.3g} million parameters" if billions >= 0.001 else "fewer than a million parameters"

@@ -74,13 +74,13 @@ def find_place(data: str, folder: Path) -> Place:
     path = path if path.is_absolute() else folder / path
     try:
         if PLACEHOLDER in data:
-            return _dated(path)
+            return _dated(data, path)
         if path.is_file():
             return _file(path)
         if path.is_dir():
             return _folder(path.resolve())
         if _WILD.search(data):
-            return _glob(path)
+            return _glob(data, path)
     except PermissionError as error:
         raise DraftError(
             f"--data {data}: {error.filename} cannot be read: permission denied. Mend its permissions (chmod)."
@@ -126,7 +126,7 @@ def _folder(folder: Path) -> Place:
     if (found := _by_key(files)) and len(found[1]) * 2 > len(files):
         pattern, keys, period = found
         others = [name for name in files if name not in keys]
-        note = f"{shown_names(others)} left out: {len(keys)} of {len(files)} names hold a {period}, and a source has one pattern"
+        note = f"{shown_names(others)} left out: {len(keys)} of {len(files)} names hold a {period}, a source has one pattern"
         one_format(str(folder), list(keys))
         dated = tuple(DataFile(folder / name, key) for name, key in keys.items())
         return Place(folder, pattern, dated, period, (note,) if others else ())
@@ -143,7 +143,7 @@ def _of_folders(folder: Path, inner: list[str], strange: list[str]) -> Place:
     """A folder of folders: one a partition, or one a split."""
     full = [name for name in inner if any(is_read(entry.name) for entry in (folder / name).iterdir())]
     if found := _by_key(full):
-        return _dated(folder / found[0])
+        return _dated(str(folder / found[0]), folder / found[0])
     if full:
         below = [f"{name}/{entry.name}" for name in full for entry in sorted((folder / name).iterdir())]
         below = [name for name in below if is_read(Path(name).name)]
@@ -156,13 +156,8 @@ def _of_folders(folder: Path, inner: list[str], strange: list[str]) -> Place:
             f"--data: {folder} holds no data itself, only folders with data: {', '.join(full[:_SHOWN])}. Name one of them, "
             f"or all of them with --data '{folder}/*/'."
         )
-    there = (
-        f"It holds {', '.join(strange[:_SHOWN])}"
-        if strange
-        else "It is empty"
-        if not inner
-        else "It holds folders alone"
-    )
+    held = strange or sorted(entry.name for entry in folder.iterdir())
+    there = f"It holds {shown_names(held)}" if held else "It is empty"
     raise DraftError(f"--data: no data in {folder}: {listed()}. {there}.")
 
 
@@ -189,8 +184,8 @@ def _is_key(text: str, period: Period) -> bool:
     return True
 
 
-def _dated(path: Path) -> Place:
-    """A path with `{partition}` in it."""
+def _dated(data: str, path: Path) -> Place:
+    """A path with `{partition}` in it, typed as `data`."""
     parts = path.parts
     first = next(i for i, part in enumerate(parts) if PLACEHOLDER in part or _WILD.search(part))
     root = Path(*parts[:first]).resolve()
@@ -208,12 +203,12 @@ def _dated(path: Path) -> Place:
             return Place(root, rest, tuple(files), period)
     there = ", ".join(found.name for found in paths[:_SHOWN]) or "nothing"
     raise DraftError(
-        f"--data {path}: no file has a day (2026-03-09), week (2026-W10), month (2026-03) or quarter (2026-Q1) in the place of "
+        f"--data {data}: no file has a day (2026-03-09), week (2026-W10), month (2026-03) or quarter (2026-Q1) in the place of "
         f"`{PLACEHOLDER}`. There is {there}."
     )
 
 
-def _glob(path: Path) -> Place:
+def _glob(data: str, path: Path) -> Place:
     parts = path.parts
     first = next(i for i, part in enumerate(parts) if _WILD.search(part))
     root = Path(*parts[:first]).resolve()
@@ -221,7 +216,9 @@ def _glob(path: Path) -> Place:
     Pattern(rest)  # refuses `**`
     found = _matching(root, rest)
     if not found:
-        raise DraftError(f"--data {path}: no file with data matches. {listed()[0].upper()}{listed()[1:]}.")
+        matched = sorted(match.name for match in root.glob(rest))
+        there = f"It matches {shown_names(matched)}, which are not read" if matched else "It matches nothing"
+        raise DraftError(f"--data {data}: no data. {there}: {listed()}.")
     names = [file.relative_to(root).as_posix() for file in found]
     return Place(root, rest, _static(root, names))
 
@@ -246,7 +243,7 @@ def _nothing(data: str, path: Path) -> str:
         folder = next(parent for parent in path.parents if parent.is_dir())
         return f"--data {data}: no such file or folder. There is no {path.parent}; {folder} is there."
     names = sorted(entry.name for entry in path.parent.iterdir() if not entry.name.startswith("."))
-    near = difflib.get_close_matches(path.name, names, n=3)
+    near = difflib.get_close_matches(path.name, names, n=3, cutoff=0.7)
     there = [name for name in names if is_read(name)][:_SHOWN]
     if near:
         return f"--data {data}: no such file or folder. Did you mean {' or '.join(f'`{name}`' for name in near)}?"

@@ -150,17 +150,18 @@ def _learning(draft: Draft) -> list[str]:
 
 
 def _rest(draft: Draft) -> list[str]:
-    room = answer_room(draft.guess.labels.longest)
-    lines = section(
-        "evaluate", [Line("max_new_tokens", f"{room}", "room for the longest lists of skills here, and some more")]
-    )
+    lines = []
+    if draft.guess.labels.longest:
+        room = answer_room(draft.guess.labels.longest)
+        told = "room for the longest lists of skills here, and some more"
+        lines = section("evaluate", [Line("max_new_tokens", f"{room}", told)])
     if draft.base.extends is not None:
         return lines
     device = [
         Line("device", "cuda" if draft.base.large else "cpu"),
         Line("queue", "gpu" if draft.base.large else "default"),
     ]
-    return [*lines, "", *section("resources", device)]
+    return [*lines, *([""] if lines else []), *section("resources", device)]
 
 
 def answer_room(characters: int) -> int:
