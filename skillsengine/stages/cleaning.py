@@ -27,6 +27,11 @@ _INLINE = (
 # Attributes are bounded, so that an unclosed tag in a long text cannot make the search quadratic.
 _ATTRIBUTES = r"""(?:\s(?:[^<>"']++|"[^"]{0,1000}+"|'[^']{0,1000}+'){0,60}+|\s[^<>]*+)?"""
 _TAG = re.compile(rf"</?(li|td|th|{_BLOCKS}|{_INLINE}){_ATTRIBUTES}/?>", re.IGNORECASE)
+# Not lower() and find(): lower() can change a text's length (`İ`), and the places found would be wrong.
+_DROPPED = [
+    (re.compile(opening, re.IGNORECASE), re.compile(closing, re.IGNORECASE))
+    for opening, closing in (("<!--", "-->"), ("<script", "</script>"), ("<style", "</style>"))
+]
 _ENTITY = re.compile(r"&(#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 _PLAIN: dict[int, str | None] = {
     **{code: " " for code in range(0x3001) if unicodedata.category(chr(code)) == "Zs"},
@@ -38,7 +43,6 @@ _PLAIN: dict[int, str | None] = {
 }
 del _PLAIN[0x09], _PLAIN[0x0A], _PLAIN[0x20]
 _NOT_PLAIN = re.compile(f"[{''.join(map(re.escape, map(chr, sorted(_PLAIN))))}]")
-_LINES = re.compile(r"\n{3,}")
 _OTHER_SPACE = re.compile("[" + "".join(c for c in map(chr, range(0x3001)) if c.isspace() and c not in " \n") + "]")
 
 
@@ -48,17 +52,15 @@ def drop_html(text: str) -> str:
     Character references such as `&amp;` stay for the step `entities`. Known limitation: a tag that the text cuts off
     (`<a href="http`) stays.
     """
-    for opening, closing in (("<!--", "-->"), ("<script", "</script>"), ("<style", "</style>")):
+    for opening, closing in _DROPPED:
         text = _drop_between(text, opening, closing)
     return _TAG.sub(_in_place_of, text)
 
 
-def _drop_between(text: str, opening: str, closing: str) -> str:
-    """Without the parts from `opening` to `closing`, both in any case; a part that is not closed stays."""
-    # Not lower(): it can change a text's length (`İ`), and the places found would be wrong.
-    find_opening, find_closing = (re.compile(re.escape(mark), re.IGNORECASE) for mark in (opening, closing))
+def _drop_between(text: str, opening: re.Pattern[str], closing: re.Pattern[str]) -> str:
+    """Without the parts from `opening` to `closing`; a part that is not closed stays."""
     kept, position = [], 0
-    while (start := find_opening.search(text, position)) and (end := find_closing.search(text, start.end())):
+    while (start := opening.search(text, position)) and (end := closing.search(text, start.end())):
         kept.append(text[position : start.start()])
         position = end.end()
     return "".join([*kept, text[position:]])
@@ -108,10 +110,13 @@ def _plain(char: re.Match[str]) -> str:
 def collapse_whitespace(text: str) -> str:
     """One space for every run of spaces and tabs, none at the ends of lines, at most one empty line in a row."""
     text = _OTHER_SPACE.sub(" ", text.replace("\r\n", "\n").replace("\r", "\n"))
-    # Not one regular expression for runs of spaces: it stops at each single one, which took most of the stage's time.
+    # Not regular expressions for runs: they stop at each single space and line break, which took most of the stage's time.
     while "  " in text:
         text = text.replace("  ", " ")
-    return _LINES.sub("\n\n", text.replace(" \n", "\n").replace("\n ", "\n")).strip()
+    text = text.replace(" \n", "\n").replace("\n ", "\n")
+    while "\n\n\n" in text:
+        text = text.replace("\n\n\n", "\n\n")
+    return text.strip()
 
 
 STEPS: dict[CleaningStep, Callable[[str], str]] = {

@@ -21,7 +21,10 @@ from skillsengine.storage.artifact import Artifact
 ROWS = "rows.jsonl"
 REJECTED = "rejected.jsonl"
 
-_WORD = re.compile(r"[^\W_]+")
+_NOT_IN_WORDS = re.compile(r"[^\x00-\x7f\w]")
+_TO_SPACES = bytes(byte if byte > 0x7F or chr(byte).isalnum() else 0x20 for byte in range(256))
+"""For `bytes.translate`: the same for ASCII."""
+_encode = json.JSONEncoder(ensure_ascii=False, sort_keys=True).encode
 
 
 @dataclass(frozen=True)
@@ -48,20 +51,24 @@ class Row:
         return fill(template, self.text)
 
 
-def normalized_words(text: str) -> list[str]:
-    """The words of the case-folded text: its runs of letters and digits."""
-    return _WORD.findall(text.casefold())
+def normalized_words(text: str) -> list[bytes]:
+    """The words of the case-folded text, its runs of letters and digits, in UTF-8."""
+    text = text.casefold()
+    if not text.isascii():
+        text = _NOT_IN_WORDS.sub(" ", text)
+    # Not a regular expression that finds the words: it takes twice as long, and each ad is cut so twice.
+    return text.encode().translate(_TO_SPACES).split()
 
 
 def normalized_key(text: str) -> str:
     """sha256 (first 16 hex characters) of the normalized words, so that exact copies share a key."""
-    return hashlib.sha256(" ".join(normalized_words(text)).encode()).hexdigest()[:16]
+    return hashlib.sha256(b" ".join(normalized_words(text))).hexdigest()[:16]
 
 
 def row_line(row: Row) -> str:
     """The row as one line of `rows.jsonl`, with its line break."""
     # Not asdict: its deep copies cost more than all the rest of writing.
-    return json.dumps(vars(row), ensure_ascii=False, sort_keys=True) + "\n"
+    return _encode(vars(row)) + "\n"
 
 
 def parse_row(line: str) -> Row:

@@ -8,7 +8,6 @@ The hashes are rensa's; they depend on text and seed alone, not on the process (
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import accumulate
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -30,20 +29,20 @@ Signatures = NDArray[np.uint32]
 """Shape (texts, 64)."""
 
 
-def shingles(text: str) -> list[str]:
-    """The sequences of five normalized words; a shorter text is one sequence as a whole."""
-    words = normalized_words(text)
-    joined = " ".join(words)
-    ends = list(accumulate((len(word) + 1 for word in words), initial=0))
+def shingles(text: str) -> list[bytes]:
+    """The sequences of five normalized words, in UTF-8; a shorter text is one sequence as a whole."""
+    joined = b" ".join(normalized_words(text))
+    spaces = np.flatnonzero(np.frombuffer(joined, np.uint8) == ord(" "))
+    starts, ends = [0, *(spaces + 1).tolist()], [*spaces.tolist(), len(joined)]
     # Cut out of one text: twice as fast as joining words anew for each.
-    return [joined[start : end - 1] for start, end in zip(ends, ends[SHINGLE:], strict=False)] or [joined]
+    return [joined[start:end] for start, end in zip(starts, ends[SHINGLE - 1 :], strict=False)] or [joined]
 
 
 def signatures_of(texts: Sequence[str]) -> Signatures:
     """The signature of each text, shape (texts, 64)."""
     if not texts:
         return np.empty((0, PERMUTATIONS), "<u4")
-    matrix = RMinHash.digest_matrix_from_token_sets([shingles(text) for text in texts], PERMUTATIONS, _SEED)
+    matrix = RMinHash.digest_matrix_from_token_byte_sets([shingles(text) for text in texts], PERMUTATIONS, _SEED)
     return np.array(matrix.to_rows(), "<u4")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -40,11 +41,19 @@ def test_another_process_makes_the_same(seed: str) -> None:
 
 
 def test_case_punctuation_and_line_breaks_do_not_matter() -> None:
-    assert shingles("Wound care,\nfirst AID & more; now!") == ["wound care first aid more", "care first aid more now"]
-    assert shingles("SQL") == ["sql"]
-    assert shingles("a b c d") == ["a b c d"]
+    assert shingles("Wound care,\nfirst AID & more; now!") == [b"wound care first aid more", b"care first aid more now"]
+    assert shingles("SQL") == [b"sql"]
+    assert shingles("a b c d") == [b"a b c d"]
     assert (signatures_of([AD]) == signatures_of([AD.upper().replace(" ", "\n")])).all()
     assert signatures_of([]).shape == (0, PERMUTATIONS)
+
+
+@given(
+    st.text(max_size=80) | st.lists(st.sampled_from(["Go’s", "SQL,", "\ud83d", "İ", "²", "_", "٣", "–"])).map("".join)
+)
+def test_words_are_the_runs_of_letters_and_digits(text: str) -> None:
+    runs = re.findall(r"[^\W_]+", text.casefold())
+    assert [word.decode() for word in normalized_words(text)] == runs
 
 
 @given(
@@ -52,8 +61,8 @@ def test_case_punctuation_and_line_breaks_do_not_matter() -> None:
 )
 def test_shingles_are_the_runs_of_five_words(text: str) -> None:
     words = normalized_words(text)
-    runs = [" ".join(words[place : place + SHINGLE]) for place in range(len(words) - SHINGLE + 1)]
-    assert shingles(text) == (runs if len(words) >= SHINGLE else [" ".join(words)])
+    runs = [b" ".join(words[place : place + SHINGLE]) for place in range(len(words) - SHINGLE + 1)]
+    assert shingles(text) == (runs if len(words) >= SHINGLE else [b" ".join(words)])
 
 
 @settings(max_examples=60, deadline=None)
