@@ -14,10 +14,10 @@ from skillsengine.spec.schema import Data
 from skillsengine.stages.cleaning import clean
 from skillsengine.stages.labels import LabelFormat, parse_labels, verbatim
 from skillsengine.stages.rows import Row, normalized_key
+from skillsengine.stages.tally import NOTHING_VERBATIM
 
 _CLEANING = Data.model_fields["cleaning"].default
 _ALLOWED: float = Data.model_fields["max_rejected"].default
-_NOT_IN_TEXT = "none of its labels stands in its text"
 
 
 @dataclass
@@ -68,6 +68,8 @@ def usable_rows(sample: Sample, guess: Guess) -> Usable:
 
 def _row(raw: RawRow, values: Mapping[str, Any], guess: Guess) -> Row:
     """Raises RowError where `format` rejects the row."""
+    own = values.get(guess.id.value) if guess.id is not None else None
+    name = legal(str("" if own is None else own).strip()) or f"{raw.file}:{raw.place}"
     found = values.get(guess.text.value)
     if not isinstance(found, str):
         raise RowError("the text is missing" if found is None else "the text is not a string")
@@ -80,9 +82,7 @@ def _row(raw: RawRow, values: Mapping[str, Any], guess: Guess) -> Row:
         labels = parse_labels(values.get(column), column, _format(guess.labels.label_format.value))
         skills = None if labels is None else verbatim(labels, text, _CLEANING)[0]
         if labels and not skills:
-            raise RowError(_NOT_IN_TEXT)
-    own = values.get(guess.id.value) if guess.id is not None else None
-    name = f"{raw.file}:{raw.place}" if own in (None, "") else legal(str(own).strip())
+            raise RowError(NOTHING_VERBATIM)
     return Row(name, text, None if skills is None else tuple(skills), normalized_key(text))
 
 

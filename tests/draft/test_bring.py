@@ -166,7 +166,8 @@ def test_much_data_is_not_copied_unasked(settings: Settings, outside: Path) -> N
         found(outside, settings)
     said = str(raised.value)
     assert said.startswith(
-        f"--data: {outside}/{{partition}}.csv lies outside of the project and has 1.5 GB. Add --copy to copy it to data/own/mine ("
+        f"--data: {outside}/{{partition}}.csv lies outside of the project and has 1.5 GB. "
+        "Add --copy to copy it to data/own/mine ("
     )
     assert said.endswith(
         f"), or leave it where it is with SKILLSENGINE_DATA_ROOTS={outside}, here and where Airflow runs."

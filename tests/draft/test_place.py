@@ -11,7 +11,8 @@ from skillsengine.draft.errors import DraftError
 from skillsengine.draft.place import Place, find_place
 from skillsengine.sources.errors import SourceError
 
-READ = "a source is a file whose name ends in .jsonl, .ndjson, .json, .csv, .tsv, .parquet (all but Parquet also with .gz behind it)"
+ENDINGS = ".jsonl, .ndjson, .json, .csv, .tsv, .parquet"
+READ = f"a source is a file whose name ends in {ENDINGS} (all but Parquet also with .gz behind it)"
 
 
 def touch(folder: Path, *names: str) -> Path:

@@ -48,8 +48,8 @@ def test_the_file_is_named_as_the_experiment(settings: Settings) -> None:
 )
 def test_no_name_for_a_spec(name: str, hint: str, settings: Settings) -> None:
     assert refused(name, settings) == (
-        f"`{name}` is no name for a spec: it is the file's and the DAG's name too, so small letters, digits, `-` and `_`, a letter "
-        f"or a digit first, at most 100.{hint}"
+        f"`{name}` is no name for a spec: it is the file's and the DAG's name too, so small letters, digits, `-` and `_`, a "
+        f"letter or a digit first, at most 100.{hint}"
     )
 
 
