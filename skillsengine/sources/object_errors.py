@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from skillsengine.sources.address import Address
-from skillsengine.sources.errors import SourceError, SourceUnavailable
+from skillsengine.sources.errors import SourceChanged, SourceError, SourceUnavailable
 from skillsengine.sources.files import SourceFile
 from skillsengine.spec.masking import mask_shapes
 
@@ -66,7 +66,10 @@ def at_object(file: SourceFile) -> str:
 
 @contextmanager
 def translated(address: Address, *, reading: bool = False) -> Iterator[None]:
-    """What the libraries raise, as SourceError (a retry does not help) or SourceUnavailable (it may)."""
+    """What the libraries raise, as SourceError (a retry does not help) or SourceUnavailable (it may).
+
+    SourceChanged, which is a SourceError, where another state of the object came while it was read.
+    """
     try:
         yield
     except (SourceError, SourceUnavailable):
@@ -96,6 +99,11 @@ def _told(error: Exception, address: Address, reading: bool) -> Exception:
         return SourceUnavailable(
             f"{at}: the store does not answer ({_reason(error)}). Check the network and, if the connection names one, its "
             "endpoint_url; then try again."
+        )
+    if "FileExpired" in kinds:
+        return SourceChanged(
+            f"{address.source}: the object has changed while it was read. Run again once nothing writes to it: a new plan "
+            "takes it as it is."
         )
     if code in _EXPIRED:
         return SourceError(

@@ -19,12 +19,16 @@ from skillsengine.sources.patterns import Match, Pattern
 from skillsengine.sources.reading.formats import format_of
 from skillsengine.sources.streams import Translated
 
-_PACKAGES = {"s3": ("s3fs", "S3FileSystem"), "gs": ("gcsfs", "GCSFileSystem")}
+# Not gcsfs.GCSFileSystem: that one first asks each bucket by gRPC what it is, at Google whatever the endpoint, and tries for
+# minutes where it gets no answer.
+_PACKAGES = {"s3": ("s3fs", "S3FileSystem"), "gs": ("gcsfs.core", "GCSFileSystem")}
 ANSWER_SECONDS = 20.0
 """How long a store may take to be reached at all."""
-_READ_SECONDS = 30
+_READ_SECONDS = 15
+"""How long no byte may come once it was asked."""
 _CONNECT_SECONDS = 10
 _ATTEMPTS = 2
+"""S3: of botocore, which knows the store's answers, and as often again of s3fs, which sees a body that breaks off."""
 _BLOCK = 16 << 20
 """Bytes asked for at once when an object is read."""
 _EMULATOR, _KEY_FILE = "STORAGE_EMULATOR_HOST", "GOOGLE_APPLICATION_CREDENTIALS"
@@ -103,16 +107,20 @@ def open_store(address: Address, connection: str | None, connect: Connect) -> An
 
     Raises SourceError: its package is not installed, the connection is unknown or of another kind.
     """
-    package, name = _PACKAGES[address.scheme]
+    module_name, name = _PACKAGES[address.scheme]
     options = storage_options(address.scheme, connection, connect(connection)) if connection else {}
     try:
-        module = importlib.import_module(package)
+        module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
+        package = module_name.partition(".")[0]
         raise SourceError(
             f"data.source {address.source}: {address.scheme}:// needs the package `{package}`, which is not installed here: "
             f"pip install 'skillsengine[{address.scheme}]'"
         ) from error
-    return getattr(module, name)(use_listings_cache=False, **_bounded(address.scheme, options))
+    store = getattr(module, name)(use_listings_cache=False, **_bounded(address.scheme, options))
+    if address.scheme == "s3":
+        store.retries = _ATTEMPTS
+    return store
 
 
 def _bounded(scheme: str, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -153,8 +161,6 @@ def _list(store: Any, address: Address, pattern: Pattern) -> list[Mapping[str, A
     if address.scheme == "gs":
         # gcsfs tries for minutes, and tells a missing bucket from an empty one only here.
         store.call("GET", "b/{}/o", address.root, maxResults=1, json_out=True, timeout=ANSWER_SECONDS)
-    else:
-        store.retries = _ATTEMPTS
     folder = "/".join((address.root, *pattern.parts[: pattern.fixed]))
     if pattern.literal and (not pattern.parts or not format_of(pattern.parts[-1])):
         return _folder(store, "/".join((address.root, *pattern.parts)))
@@ -165,7 +171,7 @@ def _list(store: Any, address: Address, pattern: Pattern) -> list[Mapping[str, A
             raise
         # Who may read an object need not be allowed to list its bucket.
         try:
-            return [store.info("/".join((address.root, *pattern.parts)))]
+            return [store.info("/".join((address.root, *pattern.parts)), timeout=ANSWER_SECONDS)]
         except OSError:
             pass
         raise
@@ -197,8 +203,7 @@ def open_object(file: SourceFile, address: Address, connect: Connect) -> BinaryI
     with translated(address, reading=True):
         store = open_store(address, file.connection, connect)
         path = at_object(file)
-        info = store.info(path)
-        check_same(file, info)
+        check_same(file, store.info(path, timeout=ANSWER_SECONDS))
         opened = store.open(path, "rb", block_size=_BLOCK, cache_type="readahead")
     return Translated.of(opened, lambda: translated(address, reading=True))
 
@@ -206,7 +211,8 @@ def open_object(file: SourceFile, address: Address, connect: Connect) -> BinaryI
 def check_same_now(file: SourceFile, address: Address, connect: Connect) -> None:
     """Look again. Raises SourceChanged if the object is not the one any more that `file` was found as."""
     with translated(address, reading=True):
-        check_same(file, open_store(address, file.connection, connect).info(at_object(file)))
+        store = open_store(address, file.connection, connect)
+        check_same(file, store.info(at_object(file), timeout=ANSWER_SECONDS))
 
 
 def check_same(file: SourceFile, info: Mapping[str, Any]) -> None:

@@ -13,7 +13,7 @@ from skillsengine.sources.objects import open_object
 
 
 def open_source(file: SourceFile, connect: Connect) -> BinaryIO:
-    """The file's bytes, to be read once from the beginning; the stream can seek, so that Parquet can be read from it.
+    """The file's bytes, to be read once from the beginning; only the stream of a file on this machine can seek.
 
     Raises SourceError: cannot be opened, gone, or (SourceChanged) not the one any more that was found; SourceUnavailable: its
     store does not answer. What is read from an object store comes block by block, and reading may raise the same; a file of

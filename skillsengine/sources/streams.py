@@ -11,7 +11,11 @@ _BUFFER = 1 << 20
 
 
 class Translated(io.RawIOBase):
-    """Hands on what a store's own stream gives; whatever goes wrong on the way goes through `errors`."""
+    """Hands on what a store's own stream gives; whatever goes wrong on the way goes through `errors`.
+
+    It is read once, from the beginning. It does not seek, though the store's stream could: a reader that jumps about, as that
+    of Parquet does from column to column, would fetch a block of many megabytes at each jump.
+    """
 
     def __init__(self, stream: Any, errors: Callable[[], AbstractContextManager[None]]) -> None:
         super().__init__()
@@ -25,20 +29,11 @@ class Translated(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def seekable(self) -> bool:
-        return bool(self._stream.seekable())
-
     def readinto(self, buffer: Any, /) -> int:
         with self._errors():
             chunk: bytes = self._stream.read(len(buffer))
         buffer[: len(chunk)] = chunk
         return len(chunk)
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        return int(self._stream.seek(offset, whence))
-
-    def tell(self) -> int:
-        return int(self._stream.tell())
 
     def close(self) -> None:
         self._stream.close()

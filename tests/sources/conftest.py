@@ -1,5 +1,5 @@
 """Fixtures of this folder."""
 
-from tests.sources.servers import gs, hub, moto_port, s3
+from tests.sources.servers import bucket, gs, hub, moto_port, place, s3
 
-__all__ = ["gs", "hub", "moto_port", "s3"]
+__all__ = ["bucket", "gs", "hub", "moto_port", "place", "s3"]

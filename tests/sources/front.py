@@ -51,6 +51,8 @@ class Front:
         self.faults: list[Fault] = []
         self.local: dict[str, Callable[[bytes], tuple[int, bytes]]] = {}
         """Paths that are answered here: body of the request -> status and body of the answer."""
+        self.then: Callable[[Asked], None] = lambda asked: None
+        """Called after each answer of the store, before it is sent."""
 
     @property
     def endpoint(self) -> str:
@@ -121,7 +123,9 @@ def front_of(upstream: tuple[str, int]) -> Iterator[Front]:
                 upstream.request(self.command, self.path, body or None, dict(self.headers.items()))
                 found = upstream.getresponse()
                 kept = {name: value for name, value in found.getheaders() if name.lower() not in _HOP}
-                self._send(asked, found.status, kept, found.read(), fault.cut if fault else None)
+                body = found.read()
+                front.then(asked)
+                self._send(asked, found.status, kept, body, fault.cut if fault else None)
             finally:
                 upstream.close()
 

@@ -7,15 +7,18 @@ the test points the real client libraries at the door.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote
 
 import boto3
-import gcsfs
+import gcsfs.core
+import gcsfs.retry
 import httpx
 import pytest
 import s3fs
@@ -33,12 +36,20 @@ _NO_KEYS = ("AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_REGION", "GOOGLE_APPLICATIO
 
 @pytest.fixture(scope="session")
 def moto_port() -> Iterator[int]:
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
     try:
         yield server.get_host_and_port()[1]
     finally:
         server.stop()
+
+
+@cache
+def _client(kind: str, endpoint: str) -> Any:
+    config = Config(s3={"addressing_style": "path"})
+    keys = {"aws_access_key_id": KEY, "aws_secret_access_key": SECRET, "region_name": "us-east-1"}
+    return boto3.client(kind, endpoint_url=endpoint, config=config, **keys)
 
 
 @dataclass
@@ -58,13 +69,19 @@ class S3:
     def put(self, key: str, body: bytes | str, bucket: str | None = None) -> None:
         self.client.put_object(Bucket=bucket or self.bucket, Key=key, Body=body)
 
+    def address(self, path: str) -> str:
+        return f"s3://{self.bucket}/{path}"
+
+    def remove(self, key: str) -> None:
+        self.client.delete_object(Bucket=self.bucket, Key=key)
+
     def etag(self, key: str) -> str:
         return str(self.client.head_object(Bucket=self.bucket, Key=key)["ETag"]).strip('"')
 
     def demand_keys(self, *actions: str, bucket: str = "ads") -> tuple[str, str]:
         """From now on only keys that are known may do something. Returns (key, secret) of a user who may do `actions`
         (`s3:ListBucket`, `s3:GetObject`) with the bucket and its objects."""
-        iam = boto3.client("iam", endpoint_url=self.direct)
+        iam = _client("iam", self.direct)
         iam.create_user(UserName="reader")
         statement = {"Effect": "Allow", "Action": list(actions), "Resource": f"arn:aws:s3:::{bucket}*"}
         if actions:
@@ -82,9 +99,9 @@ def s3(moto_port: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3]:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    s3fs.S3FileSystem.clear_instance_cache()
+    forget_stores()
     with front_of(("127.0.0.1", moto_port)) as front:
-        client = boto3.client("s3", endpoint_url=direct, config=Config(s3={"addressing_style": "path"}))
+        client = _client("s3", direct)
         monkeypatch.setenv("AWS_ENDPOINT_URL", front.endpoint)
         client.create_bucket(Bucket="ads")
         try:
@@ -92,7 +109,23 @@ def s3(moto_port: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3]:
         finally:
             httpx.post(f"{direct}/moto-api/reset-auth", content="inf").raise_for_status()
             httpx.post(f"{direct}/moto-api/reset").raise_for_status()
-            s3fs.S3FileSystem.clear_instance_cache()
+            forget_stores()
+
+
+Place = Any
+"""One of S3, GS and Hub: `put(path, body)`, `address(path)`, `front`."""
+
+
+@pytest.fixture(params=["s3", "gs", "hub"])
+def place(request: pytest.FixtureRequest) -> Place:
+    """Each store in turn."""
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(params=["s3", "gs"])
+def bucket(request: pytest.FixtureRequest) -> Place:
+    """Each object store in turn."""
+    return request.getfixturevalue(request.param)
 
 
 def s3_error(code: str, message: str = "no") -> str:
@@ -115,6 +148,12 @@ class GS:
     def put(self, key: str, body: bytes | str) -> None:
         url = f"{self.direct}/upload/storage/v1/b/{self.bucket}/o?uploadType=media&name={quote(key, safe='')}"
         httpx.post(url, content=body, headers={"Content-Type": "application/octet-stream"}).raise_for_status()
+
+    def address(self, path: str) -> str:
+        return f"gs://{self.bucket}/{path}"
+
+    def remove(self, key: str) -> None:
+        httpx.delete(f"{self.direct}/storage/v1/b/{self.bucket}/o/{quote(key, safe='')}").raise_for_status()
 
     def key_file(self, email: str = "reader@ads.iam.gserviceaccount.com") -> dict[str, str]:
         """The key file of a service account, whose token the door gives out."""
@@ -151,18 +190,24 @@ def gs(monkeypatch: pytest.MonkeyPatch) -> Iterator[GS]:
     server = create_server("127.0.0.1", 0, in_memory=True, default_bucket="ads")
     server.start()
     port = server._api._httpd.server_address[1]
-    _forget_gs()
+    monkeypatch.setattr(gcsfs.retry, "asyncio", SimpleNamespace(sleep=_at_once))  # its pauses between its own retries
+    forget_stores()
     with front_of(("127.0.0.1", port)) as front:
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", front.endpoint)
         try:
             yield GS(front, f"http://127.0.0.1:{port}")
         finally:
             server.stop()
-            _forget_gs()
+            forget_stores()
 
 
-def _forget_gs() -> None:
-    gcsfs.GCSFileSystem.clear_instance_cache()
+async def _at_once(seconds: float) -> None: ...
+
+
+def forget_stores() -> None:
+    """Both libraries keep what they once opened, and ask neither environment nor endpoint again."""
+    s3fs.S3FileSystem.clear_instance_cache()
+    gcsfs.core.GCSFileSystem.clear_instance_cache()
     objects._default_token.cache_clear()
 
 
@@ -177,19 +222,24 @@ def _no_other_keys(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @dataclass
 class Hub:
-    """The Hub; `state` is what lies there."""
+    """The Hub; `state` is what lies there. Where nothing else is said, its data set `org/ads`."""
 
     front: Front
     state: FakeHub
     cache: Path
-    tokens: list[str] = field(default_factory=list)
 
     @property
     def endpoint(self) -> str:
         return self.front.endpoint
 
-    def put(self, name: str, files: Mapping[str, bytes | str], **kept: Any) -> str:
-        """A commit of a data set (`branch`, `private`, `gated`) in which `files` are added or replaced; its id."""
+    def put(self, path: str, body: bytes | str) -> None:
+        self.commit("org/ads", {path: body})
+
+    def address(self, path: str) -> str:
+        return f"hf://org/ads/{path}"
+
+    def commit(self, name: str, files: Mapping[str, bytes | str], **kept: Any) -> str:
+        """A commit of a data set (`branch`, `private`, `gated`, `replace`) in which `files` are added or replaced; its id."""
         found = {path: body.encode() if isinstance(body, str) else body for path, body in files.items()}
         return self.state.put(f"datasets/{name}", found, **kept)
 
