@@ -53,7 +53,7 @@ def hold(platform: Platform, name: str, notify: str) -> str:
 
 
 def let_go(platform: Platform, name: str) -> None:
-    ask(platform, "PATCH", f"pools/for-{name}?update_mask=slots", {"slots": 1})
+    ask(platform, "PATCH", f"pools/for-{name}", {"pool": f"for-{name}", "slots": 1, "include_deferred": False})
 
 
 def quote(name: str, text: str) -> None:

@@ -179,7 +179,7 @@ def test_with_two_settings_a_folder_of_specs_becomes_dags(plain: Plain) -> None:
     spec = plain.settings.experiments / "tiny.yaml"
     spec.write_text(f"{spec.read_text(encoding='utf-8')}notify: {{connection: team-hook, deadline: 3s}}\n")
     with PostSink() as posts, plain.started(SKILLSENGINE_AIRFLOW_URL="http://LOGIN") as client:
-        here = {"--conn-schema https": f"--conn-schema http --conn-port {posts.port}", "hooks.example.com": "127.0.0.1"}
+        here = {'"https"': f'"http", "port": {posts.port}', "hooks.example.com": "127.0.0.1"}
         plain.run(block("hook", here, MESSAGES))
         wait_for("the DAGs", lambda: client.dag("tiny") and client.dag("weekly.evaluations"), 300)
         assert client.dag("somebody_elses"), "whose DAGs were there are still there"

@@ -22,6 +22,10 @@ _SECONDS = 30.0
 _WAITS = (0.5, 2.0)
 """Between the attempts of a POST. What is refused (4xx) is not tried again."""
 _RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
+_GENERIC = (
+    " Where Airflow lacks the HTTP provider, `airflow connections add` writes `generic` for `--conn-type http`; with `--conn-json` "
+    "it keeps the type."
+)
 _OPTIONS = frozenset({"headers", "endpoint", "timeout", "verify"})
 
 
@@ -38,7 +42,7 @@ def send(message: Message, connection_id: str, to: Sequence[str]) -> str:
         return _post(message, connection_id, connection)
     raise NotifyError(
         f"notify.connection: `{connection_id}` is of type `{connection.conn_type}`, and messages go over `smtp` or `http`. "
-        "Change its type, or name another connection in the spec."
+        f"Change its type, or name another connection in the spec.{_GENERIC if connection.conn_type == 'generic' else ''}"
     )
 
 

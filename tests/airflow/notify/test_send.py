@@ -168,6 +168,10 @@ def test_posts_that_cannot_be_sent(connect: Any) -> None:
         ({"conn_type": "http", "host": "ftp://x"}, "`team` makes no address"),
         ({"conn_type": "http", "host": "x", "extra": {"endpoint": "ä"}}, "`team` makes no address"),
         ({"conn_type": "postgres", "host": "x"}, "`team` is of type `postgres`, and messages go over `smtp` or `http`"),
+        (
+            {"conn_type": "generic", "host": "x"},
+            "spec. Where Airflow lacks the HTTP provider, `airflow connections add` writes",
+        ),
     ],
 )
 def test_connections_that_lead_nowhere(connect: Any, fields: dict[str, Any], text: str) -> None:
