@@ -23,8 +23,8 @@ _WAITS = (0.5, 2.0)
 """Between the attempts of a POST. What is refused (4xx) is not tried again."""
 _RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
 _GENERIC = (
-    " Where Airflow lacks the HTTP provider, `airflow connections add` writes `generic` for `--conn-type http`; with `--conn-json` "
-    "it keeps the type."
+    " Where Airflow lacks the HTTP provider, `airflow connections add` writes `generic` for `--conn-type http`; with "
+    "`--conn-json` it keeps the type."
 )
 _OPTIONS = frozenset({"headers", "endpoint", "timeout", "verify"})
 

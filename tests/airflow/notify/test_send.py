@@ -170,7 +170,7 @@ def test_posts_that_cannot_be_sent(connect: Any) -> None:
         ({"conn_type": "postgres", "host": "x"}, "`team` is of type `postgres`, and messages go over `smtp` or `http`"),
         (
             {"conn_type": "generic", "host": "x"},
-            "spec. Where Airflow lacks the HTTP provider, `airflow connections add` writes",
+            "spec. Where Airflow lacks the HTTP provider, `airflow",
         ),
     ],
 )
