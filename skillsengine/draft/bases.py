@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from skillsengine.draft.errors import DraftError
 from skillsengine.spec.schema import BUILTIN_BASE
 
 LLAMA2 = "_base/llama2.yaml"
@@ -31,7 +32,9 @@ class BaseDraft:
 
 def draft_base(model: str | None, experiments: Path, folder: Path | None = None) -> BaseDraft:
     """`model` is what --base says: None, a Hub id or a folder, relative to `folder`, where it was typed, or to the one that
-    holds `experiments/`."""
+    holds `experiments/`. Raises DraftError where it names nothing."""
+    if model is not None and not model.strip():
+        raise DraftError("--base: empty. Leave it out for the built-in base, or name a folder or a Hub id (org/name).")
     if model is not None and folder is not None:
         model = _as_written(model, experiments.parent, folder)
     if model is None or model == BUILTIN_BASE:

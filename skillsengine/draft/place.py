@@ -243,7 +243,7 @@ def _nothing(data: str, path: Path) -> str:
         folder = next(parent for parent in path.parents if parent.is_dir())
         return f"--data {data}: no such file or folder. There is no {path.parent}; {folder} is there."
     names = sorted(entry.name for entry in path.parent.iterdir() if not entry.name.startswith("."))
-    near = difflib.get_close_matches(path.name, names, n=3, cutoff=0.7)
+    near = difflib.get_close_matches(path.name, names, n=3, cutoff=0.75)
     there = [name for name in names if is_read(name)][:_SHOWN]
     if near:
         return f"--data {data}: no such file or folder. Did you mean {' or '.join(f'`{name}`' for name in near)}?"

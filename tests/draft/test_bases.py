@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from skillsengine.draft.bases import LLAMA2, draft_base
+from skillsengine.draft.errors import DraftError
 from tests.conftest import PROJECT
 from tests.tiny import make_tiny_base
 
@@ -51,6 +52,12 @@ def test_a_name_that_tells_nothing_is_doubted(experiments: Path) -> None:
     assert not base.large
     assert base.doubt.startswith("how large the base org/phi is, its name does not say")
     assert "quantization: nf4" in base.doubt
+
+
+@pytest.mark.parametrize("model", ["", "  "])
+def test_a_base_that_names_nothing(model: str, experiments: Path) -> None:
+    with pytest.raises(DraftError, match=r"--base: empty\. Leave it out for the built-in base"):
+        draft_base(model, experiments)
 
 
 def test_a_folder_tells_its_size_and_is_named_from_the_project(experiments: Path, tmp_path: Path) -> None:
