@@ -10,7 +10,7 @@ from skillsengine.sources.errors import SourceError
 from skillsengine.sources.files import Found
 from skillsengine.sources.reading.index import DateIndex
 
-INDEX_VERSION = 1
+INDEX_VERSION = 2
 """Raised with any change of what a reader makes of a row, of `reading.dates` or of `reading.index.RowsHash`: indexes that
 are remembered from before would tell other hashes than the rows have now."""
 _SHOWN = 3

@@ -61,6 +61,7 @@ class LocalPlace:
             return [self._found(file, file.name, key) for file in self._in_folder(path)]
         if format_of(path.name) is None:
             raise SourceError(refusal(str(path)))
+        _check_file(path)
         return [self._found(path, "", key)]
 
     def _found(self, path: Path, name: str, key: str | None) -> Found:
@@ -72,6 +73,7 @@ class LocalPlace:
         for path, _ in _walk(pattern, base):
             if not path.is_dir():
                 if is_read(path.name):
+                    _check_file(path)
                     yield path
                 else:
                     others.append(path)
@@ -88,8 +90,7 @@ class LocalPlace:
             mend = f" Not read: {', '.join(mends[:3])}." if mends else ""
             raise SourceError(f"no data in {folder} ({holds}): {listed()}.{mend}")
         for file in files:
-            if not file.is_file():
-                raise SourceError(f"{file} is no file, though it is called like one. Move it out of the source.")
+            _check_file(file)
         self._leave_out(names)
         return files
 
@@ -124,6 +125,14 @@ class LocalPlace:
             return nothing_for(key, str(path), sorted(self.keys()), self._pattern.period)
         what = "no name fits the glob" if self._pattern.wild else "data.source names a file or folder that is not there"
         return f"no data at {path}: {what}. Put the data there, or mend it."
+
+
+def _check_file(path: Path) -> None:
+    """Raises SourceError for a folder, a pipe, a socket or a device: reading one of these may never end."""
+    if not path.is_file():
+        raise SourceError(
+            f"{path} is no file, though it is called like one. Move it out of the source, or mend data.source."
+        )
 
 
 def nothing_for(key: str | None, place: str, keys: list[str], period: str) -> str:

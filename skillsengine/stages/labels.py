@@ -16,6 +16,8 @@ from skillsengine.stages.cleaning import clean
 LabelFormat = Literal["list", "comma", "semicolon", "json"]
 
 NOT_A_LIST = "the labels are not a list"
+WRITTEN_OTHERWISE = "the labels are written otherwise"
+PRINTED_BY_NUMPY = "the labels are an array as numpy prints it"
 _SEPARATORS: dict[str, str] = {"comma": ",", "semicolon": ";"}
 # A list of strings as Python prints it. Checked before `ast` sees it, which would join 'a' 'b' (numpy prints its arrays so,
 # without commas) to 'ab', and takes any other literal, however deep.
@@ -58,7 +60,7 @@ def _of_text(text: str, column: str, label_format: LabelFormat) -> Any:
         raise RowError(NOT_A_LIST, f"`{column}` is a string, which data.label_format: {fitting} reads")
     if listed:
         detail = f"`{column}` is a list written as text, which data.label_format: json reads, not {label_format}"
-        raise RowError("the labels are written otherwise", detail)
+        raise RowError(WRITTEN_OTHERWISE, detail)
     return [label for part in stripped.split(_SEPARATORS[label_format]) if (label := part.strip())]
 
 
@@ -73,9 +75,8 @@ def _parsed(text: str, column: str) -> Any:
             except (ValueError, SyntaxError):
                 pass  # an escape that is none (`\x` at the end): told below
         if _NUMPY.match(text):
-            detail = f"`{column}` has no commas between its items, as numpy prints an array; write it with json.dumps"
-        else:
-            detail = f"`{column}` is neither a JSON list nor a list of strings as Python prints it"
+            raise RowError(PRINTED_BY_NUMPY, f"`{column}` has no commas between its items") from error
+        detail = f"`{column}` is neither a JSON list nor a list of strings as Python prints it"
         raise RowError(NOT_A_LIST, detail) from error
 
 

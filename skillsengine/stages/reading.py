@@ -25,6 +25,7 @@ from skillsengine.spec.schema import Period
 from skillsengine.stages.contract import SourceFile, StageError
 from skillsengine.stages.labels import LabelFormat, parse_labels
 
+_PUT_BACK = "Put it back, or run again so that a new plan is made."
 _AGAIN = "Run again once nothing writes to it: a new plan takes it as it is."
 
 
@@ -130,12 +131,12 @@ class _PinnedFile:
     def __init__(self, file: SourceFile, named: Columns, connect: Connect, note: Note) -> None:
         self.file, self.named = file, named
         self.undated = 0
+        if not file.remote and file.path.exists() and not file.path.is_file():
+            raise StageError(f"{file.uri}: no file any more, as it was when the plan was made. {_PUT_BACK}")
         try:
             self._stream = _HashedStream(open_source(file, connect), rereadable=not file.remote)
         except SourceError as error:
-            raise StageError(
-                f"{error} It was there when the plan was made: put it back, or run again so that a new plan is made."
-            ) from error
+            raise StageError(_not_opened(file, error)) from error
         self._of_partition = RowsHash()
         self._rows = self._read(note)
 
@@ -222,6 +223,14 @@ class _HashedStream:
 
     def close(self) -> None:
         self._stream.close()
+
+
+def _not_opened(file: SourceFile, error: SourceError) -> str:
+    if file.remote:
+        return str(error)  # the stores' own texts hold the mend
+    if isinstance(error.__cause__, FileNotFoundError):
+        return f"{file.uri}: not there any more; it was when the plan was made. {_PUT_BACK}"
+    return f"{str(error).rstrip('.')}. Mend the file or its permissions."
 
 
 def _size(file: SourceFile) -> int | None:

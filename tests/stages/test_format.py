@@ -66,7 +66,7 @@ def test_the_smallest_summary(tmp_path: Path) -> None:
     [
         ('{"job_description": "Go", "skills": [}', "not JSON: unreadable at character 38"),
         (b'{"job_description": "\xff\xfe"}', "not UTF-8: byte 0xff at position 22"),
-        ("[" * 100_000, "not JSON: nested too deep or a number too long"),
+        ("[" * 100_000, "not JSON: nested too deep"),
         ("3", "not a JSON object: it is a number"),
         ({"skills": []}, "the text is missing: no column `job_description`"),
         (ad(None), "the text is missing: `job_description` is null"),  # type: ignore[arg-type]
@@ -144,7 +144,7 @@ def test_a_file_that_is_gone_is_named(tmp_path: Path) -> None:
     file = write_lines(tmp_path / "a.jsonl", [ad("Go")])
     file.path.unlink()
     with pytest.raises(
-        StageError, match=r"a\.jsonl: .*No such file or directory.* It was there when the plan was made: put it back"
+        StageError, match=r"a\.jsonl: not there any more; it was when the plan was made\. Put it back, or run again"
     ):
         Formatted(tmp_path, file)
 
@@ -184,7 +184,7 @@ def test_another_format_is_an_error_that_says_what_is_expected(tmp_path: Path, c
     path = tmp_path / "a.jsonl"
     path.write_bytes(content)
     with pytest.raises(
-        StageError, match=r"each line is one object\. A list .* ends in \.json, cells .* ends in \.csv\."
+        StageError, match=r"each line is one whole object\. .* a list .* ends in \.json, cells .* ends in \.csv\."
     ):
         Formatted(tmp_path, source_file(path))
 
@@ -200,8 +200,9 @@ def test_too_many_rejected_rows_fail_the_stage_with_counts_places_and_mend(tmp_p
         "  a.jsonl:17: not JSON: unreadable at character 1\n"
         "  a.jsonl:18: the text is empty: no letter or digit is left after cleaning\n"
         "  a.jsonl:19: not JSON: unreadable at character 1\n"
-        "In a file whose name ends in .jsonl each line is one object. A list over many lines belongs into a file whose name "
-        "ends in .json, cells with commas between them into one that ends in .csv. "
+        "In a file whose name ends in .jsonl each line is one whole object. Objects over many lines become that by: "
+        "jq -c . < a.jsonl > lines-a.jsonl; a list belongs into a file whose name ends in .json, cells with commas between "
+        "them into one that ends in .csv. If the file is cut off, copy or write it again. "
         "If the rest is worth having, raise data.max_rejected."
     )
 

@@ -32,7 +32,7 @@ def parse_date(value: Any) -> date:
     Refused are 03/04/2021 and the like (3 April or 4 March?), months, quarters, weeks without a day, and words.
     """
     if value is None:
-        raise DateError("no date")
+        raise DateError("it is null")
     if isinstance(value, datetime):
         return _in_utc(value)
     if isinstance(value, date):
@@ -46,7 +46,7 @@ def parse_date(value: Any) -> date:
 
 def _of_text(text: str) -> date:
     if not text:
-        raise DateError("no date")
+        raise DateError("it is empty")
     shown = f"`{text[:40]}`"
     if _NUMBER.fullmatch(text):
         return _of_number(text, shown)

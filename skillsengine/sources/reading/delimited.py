@@ -11,9 +11,12 @@ from io import BufferedReader
 from skillsengine.sources.errors import SourceError
 from skillsengine.sources.files import SourceFile
 from skillsengine.sources.reading.lines import LongLine, lines
+from skillsengine.sources.reading.mends import LATIN, iconv, through
 from skillsengine.sources.reading.rows import (
     MAX_ROW,
     NOT_UTF8,
+    NUL,
+    NUL_DETAIL,
     TOO_LONG,
     TOO_LONG_DETAIL,
     Note,
@@ -61,8 +64,11 @@ def read(file: SourceFile, stream: BufferedReader, note: Note) -> Iterator[RawRo
 
 
 def _row(file: SourceFile, place: int, cells: list[str], columns: list[str], feed: _Feed) -> RawRow:
+    if feed.nul:
+        return rejected(file.name, place, RowError(NUL, NUL_DETAIL), feed.record)
     if len(cells) != len(columns):
-        error = RowError("mixed columns", f"{_count(len(cells), 'cell')}, the header has {len(columns)}")
+        cut = ", and the file ends there, without a line break" if feed.cut and len(cells) < len(columns) else ""
+        error = RowError("mixed columns", f"{_count(len(cells), 'cell')}, the header has {len(columns)}{cut}")
         return rejected(file.name, place, error, feed.record)
     if not feed.utf8:
         for column, cell in zip(columns, cells, strict=True):
@@ -93,9 +99,13 @@ class _Feed:
         """Its first line."""
         self.utf8 = True
         """Whether it is UTF-8."""
+        self.nul = False
+        """Whether NUL bytes stand in it."""
+        self.cut = False
+        """Whether its last line has no line break."""
 
     def begin_record(self) -> None:
-        self.began, self.record, self._size, self.utf8 = self._number + 1, "", 0, True
+        self.began, self.record, self._size, self.utf8, self.nul = self._number + 1, "", 0, True, False
 
     def header(self) -> str | None:
         """The first line that is not blank; None where there is none."""
@@ -111,7 +121,7 @@ class _Feed:
                 except UnicodeDecodeError as error:
                     raise SourceError(
                         f"{self._file.uri}: the header is not UTF-8 (byte {line[error.start]:#04x} at position "
-                        f"{error.start + 1}). Convert the file: {iconv(self._file.name, 'ISO-8859-1')}"
+                        f"{error.start + 1}). Convert the file: {iconv(self._file.name, LATIN)}"
                     ) from error
         return None
 
@@ -128,6 +138,8 @@ class _Feed:
         if isinstance(line, LongLine) and not self._size:
             raise _PassedOver(line.decode("utf-8", "replace"))
         self._size += len(line)
+        self.nul |= b"\0" in line
+        self.cut = not line.endswith((b"\n", b"\r"))
         if isinstance(line, LongLine) or self._size > MAX_ROW:
             raise SourceError(self._open_quote(f"goes on for over {MAX_ROW >> 20} MB"))
         try:
@@ -144,11 +156,6 @@ class _Feed:
             "within it. Either the file is cut off: write it again, whole; or the quote is part of the text: "
             'double it ("") and put the whole cell in quotes.'
         )
-
-
-def iconv(name: str, encoding: str) -> str:
-    """The command that makes UTF-8 of a file in another encoding."""
-    return f"iconv -f {encoding} -t UTF-8 {name} > utf8-{name}"
 
 
 def _broken(feed: _Feed, error: csv.Error) -> RowError:
@@ -174,7 +181,7 @@ def _columns(file: SourceFile, header: str, separator: str) -> list[str]:
     if "\r" in header:
         raise SourceError(
             f"{file.uri}: its lines end with carriage returns alone. Convert them: "
-            f"tr '\\r' '\\n' < {file.name} > lines-{file.name}"
+            + through("tr '\\r' '\\n'", file.name, "lines-")
         )
     try:
         [cells] = csv.reader([header], delimiter=separator, strict=True)

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time
+from itertools import islice
 from typing import Any, BinaryIO
 
 from skillsengine.sources.files import SourceFile
 from skillsengine.sources.keys import key_of
 from skillsengine.sources.reading.dates import DateError, parse_date
 from skillsengine.sources.reading.formats import read_rows
-from skillsengine.sources.reading.rows import RawRow, RowError
+from skillsengine.sources.reading.rows import TOO_DEEP, RawRow, RowError
 from skillsengine.spec.schema import Period
 
 _FIRST = 3
@@ -32,7 +33,7 @@ class DateIndex:
     undated: int
     """Rows in no partition: without a date that can be read, or not readable at all."""
     first_undated: tuple[str, ...]
-    """For people, at most three: `ads.csv:17: posted: no date`."""
+    """For people, at most three: ``ads.csv:17: no date: `posted`: it is null``."""
 
 
 class RowsHash:
@@ -50,7 +51,7 @@ class RowsHash:
         try:
             line = json.dumps(values, sort_keys=True, separators=(",", ":"), default=_as_text)
         except RecursionError as error:
-            raise RowError("not JSON", "nested too deep or a number too long") from error
+            raise RowError("not JSON", TOO_DEEP) from error
         self._sha.update(line.encode() + b"\n")
         self.rows += 1
 
@@ -69,11 +70,16 @@ def partition_of(row: RawRow, column: str, period: Period) -> str:
     if row.values is None:
         raise RowError(row.reason or "not readable", row.detail)
     if column not in row.values:
-        raise RowError("no date", f"no column `{column}`")
+        raise RowError("no date", f"no column `{column}` among {_named(row.values)}")
     try:
         return key_of(parse_date(row.values[column]), period)
     except DateError as error:
         raise RowError("no date", f"`{column}`: {error}") from error
+
+
+def _named(columns: Iterable[str]) -> str:
+    """The first columns, for people; a file that is read wrongly may have a whole ad as the name of one."""
+    return ", ".join(f"`{column[:40]}`" for column in islice(columns, 8)) or "none"
 
 
 def index_by_date(file: SourceFile, stream: BinaryIO, column: str, period: Period) -> DateIndex:

@@ -11,12 +11,14 @@ import json
 import re
 from collections.abc import Iterator
 from io import BufferedReader
+from shlex import quote
 from typing import Any
 
 from skillsengine.sources.errors import SourceError
 from skillsengine.sources.files import SourceFile
 from skillsengine.sources.reading import jsonl
 from skillsengine.sources.reading.lines import BOM
+from skillsengine.sources.reading.mends import through
 from skillsengine.sources.reading.rows import (
     MAX_ROW,
     Note,
@@ -24,9 +26,9 @@ from skillsengine.sources.reading.rows import (
     RowError,
     as_object,
     bad_byte,
-    legal,
     parse_object,
     rejected,
+    shown,
 )
 
 _CHUNK = 1 << 20
@@ -61,12 +63,15 @@ def _check_lines(file: SourceFile, start: bytes) -> None:
     try:
         row = jsonl.parse_line(line)
     except RowError as error:
-        raise SourceError(f"{file.uri}: it is one object, not a list of rows. {_LIST_MEND}") from error
+        raise SourceError(
+            f"{file.uri}: it is one object, or several over many lines, and not a list of rows. {_LIST_MEND}"
+        ) from error
     held = [key for key, value in row.items() if isinstance(value, list) and value and isinstance(value[0], dict)]
     if held and not rest.strip():
+        jq = f".{held[0]}" if held[0].isidentifier() else f".[{json.dumps(held[0], ensure_ascii=False)}]"
         raise SourceError(
             f"{file.uri}: it is one object whose `{held[0]}` holds the rows. "
-            f"Write that list alone: jq '.{held[0]}' {file.name} > rows.json"
+            f"Write that list alone: {through(f'jq {quote(jq)}', file.name, 'rows-')}"
         )
 
 
@@ -86,7 +91,7 @@ class _Items:
         if not first:
             return
         if first != "[":
-            raise SourceError(f"{self.file.uri}: it begins with `{legal(first)}`, not with a list. {_LIST_MEND}")
+            raise SourceError(f"{self.file.uri}: it begins with `{shown(first)}`, not with a list. {_LIST_MEND}")
         self.at += 1
         if self._next() == "]":
             self.at += 1
@@ -99,7 +104,7 @@ class _Items:
                 self.at += 1
         if self._next():
             raise SourceError(
-                f"{self.file.uri}: after the list of {self.number} rows stands `{legal(self.text[self.at : self.at + 20])}`. "
+                f"{self.file.uri}: after the list of {self.number} rows stands `{shown(self.text[self.at : self.at + 20])}`. "
                 "A file holds one list: join the lists, or write JSON lines in a file whose name ends in .jsonl."
             )
 
@@ -137,18 +142,23 @@ class _Items:
         """Where the comma or bracket after the item at hand stands. Raises SourceError where there is none."""
         wanted = _CHUNK
         while (end := self._end_of_item()) is None:
-            if len(self.text) - self.at > MAX_ROW:
-                raise SourceError(
-                    f"{self.file.uri}: row {self.number} is longer than {MAX_ROW >> 20} MB, which no row is: it begins "
-                    f"`{legal(self.text[self.at : self.at + 40])}`. A quote or a bracket in it has no end: mend it there."
-                )
+            self._check_length(len(self.text))
             if not self._more(wanted):
                 raise SourceError(
                     f"{self.file.uri}: the list is cut off at row {self.number}: the file ends before the list does. "
                     "Copy or write the file again, whole."
                 )
             wanted = min(2 * wanted, 4 * _CHUNK)
+        self._check_length(end)
         return end
+
+    def _check_length(self, end: int) -> None:
+        if end - self.at > MAX_ROW:
+            raise SourceError(
+                f"{self.file.uri}: row {self.number} is longer than {MAX_ROW >> 20} MB, which no row is: it begins "
+                f"`{shown(self.text[self.at : self.at + 40])}`. If a quote or a bracket in it has no end, mend it there; else "
+                "take the row out."
+            )
 
     def _end_of_item(self) -> int | None:
         """Where the comma or bracket after the item stands; None if it is not in the text at hand."""

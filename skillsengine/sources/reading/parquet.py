@@ -22,6 +22,7 @@ from skillsengine.sources.reading.rows import (
     RawRow,
     RowError,
     rejected,
+    shown,
 )
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 _ROWS_AT_ONCE = 500
 _BYTES_AT_ONCE = 32 << 20
+_MAGIC = b"PAR1"
 _FREE = 1 << 30
 """Unpacked bytes below which the ratio does not matter: 1 GiB."""
 
@@ -46,7 +48,16 @@ def read(file: SourceFile, stream: BinaryIO, note: Note) -> Iterator[RawRow]:
     with ExitStack() as stack:
         seekable = stream.seekable()
         source = stream if seekable else _copied(stream, stack.enter_context(tempfile.TemporaryFile()))
-        check_content(file, "Parquet", source.read(FIRST_BYTES))
+        start = source.read(FIRST_BYTES)
+        if not start:
+            note(f"{file.name}: empty (0 bytes)")
+            return
+        check_content(file, "Parquet", start)
+        if not start.startswith(_MAGIC):
+            raise SourceError(
+                f"{file.uri}: it is no Parquet file, for it begins `{shown(start[:12].decode('utf-8', 'replace'))}`. Let its "
+                "name end in what it is (.csv, .jsonl), or write it as Parquet, not encrypted."
+            )
         packed = source.seek(0, SEEK_END)
         source.seek(0)
         number = 0
@@ -150,10 +161,10 @@ def _copied(stream: BinaryIO, spool: IO[bytes]) -> IO[bytes]:
 
 
 def _cannot_read(file: SourceFile, number: int, error: Exception) -> str:
-    said = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+    said = shown(str(error).strip().splitlines()[0][:200]) if str(error).strip() else type(error).__name__
     if "magic bytes" in said or "smaller than the minimum" in said or "0 bytes" in said:
         return (
-            f"{file.uri}: no Parquet file, or one that is cut off: its last bytes are not those of one. "
+            f"{file.uri}: the Parquet file is cut off: its last bytes are not those of one. "
             "Copy or write it again, whole."
         )
     if number:

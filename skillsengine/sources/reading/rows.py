@@ -14,7 +14,10 @@ EXCERPT = 200
 """Characters of a rejected row that are kept."""
 
 NOT_UTF8 = "not UTF-8"
+NUL = "NUL bytes"
+NUL_DETAIL = "a part of the file was never written"
 TOO_LONG = "the row is too long"
+TOO_DEEP = "nested too deep"
 TOO_LONG_DETAIL = f"over {MAX_ROW >> 20} MB; it was passed over unread"
 
 # A string that has no end.
@@ -59,17 +62,26 @@ def legal(text: str) -> str:
     return text if text.isascii() else _LONE_SURROGATE.sub("\ufffd", text)
 
 
+def shown(text: str) -> str:
+    """`text` for people: what cannot be printed is written as `\\x00`."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in legal(text))
+
+
 def parse_object(text: str) -> dict[str, Any]:
     """A JSON object. Raises RowError for anything else."""
     try:
         value = json.loads(text)
     except json.JSONDecodeError as error:
+        if "\0" in text:
+            raise RowError(NUL, NUL_DETAIL) from error
         if text.lstrip().startswith("{") and (error.pos >= len(text.rstrip()) or _OPEN.fullmatch(text, error.pos)):
             raise RowError("not JSON", "it ends before its object does") from error
         # Not error.msg: its words differ between versions of Python, and an artifact must not.
         raise RowError("not JSON", f"unreadable at character {error.pos + 1}") from error
-    except (ValueError, RecursionError) as error:  # a number of thousands of digits, brackets thousands deep
-        raise RowError("not JSON", "nested too deep or a number too long") from error
+    except RecursionError as error:
+        raise RowError("not JSON", TOO_DEEP) from error
+    except ValueError as error:
+        raise RowError("not JSON", "a number of thousands of digits") from error
     return as_object(value)
 
 

@@ -61,7 +61,9 @@ def test_a_file_that_is_damaged(content: bytes) -> None:
 
 def _zeros(megabytes: int) -> bytes:
     packer = zlib.compressobj(9, wbits=31)
-    return b"".join([*(packer.compress(bytes(1 << 20)) for _ in range(megabytes)), packer.flush()])
+    return b"".join(
+        [packer.compress(b"x" * 64), *(packer.compress(bytes(1 << 20)) for _ in range(megabytes)), packer.flush()]
+    )
 
 
 def test_a_bomb_is_one_error_that_says_how_large_it_grew() -> None:

@@ -52,9 +52,9 @@ ISO = "write it as YYYY-MM-DD, such as 2026-03-09"
 @pytest.mark.parametrize(
     ("value", "why"),
     [
-        (None, "no date"),
-        ("", "no date"),
-        ("  ", "no date"),
+        (None, "it is null"),
+        ("", "it is empty"),
+        ("  ", "it is empty"),
         ("03/04/2021", f"`03/04/2021` can be read as day and month or as month and day; {ISO}"),
         ("3.4.2021 10:00", f"`3.4.2021 10:00` can be read as day and month or as month and day; {ISO}"),
         ("25/12/2021", f"`25/12/2021` can be read as day and month or as month and day; {ISO}"),

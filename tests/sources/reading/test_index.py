@@ -42,8 +42,8 @@ def test_rows_without_a_date_are_counted_and_the_first_named() -> None:
     found = index("a.jsonl", content)
     assert found.undated == 4
     assert found.first_undated == (
-        "a.jsonl:4: no date: `posted`: no date",
-        "a.jsonl:5: no date: no column `posted`",
+        "a.jsonl:4: no date: `posted`: it is null",
+        "a.jsonl:5: no date: no column `posted` among `text`",
         "a.jsonl:6: not JSON: unreadable at character 1",
     )
 

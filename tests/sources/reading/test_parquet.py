@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from skillsengine.sources.files import SourceFile
 from skillsengine.sources.reading import parquet
 from skillsengine.sources.reading.formats import read_rows
-from tests.sources.reading.support import TEXTS, as_parquet, error_of, read, values
+from tests.sources.reading.support import TEXTS, as_parquet, error_of, notes_of, read, values
 
 ROWS = st.lists(
     st.fixed_dictionaries(
@@ -144,12 +144,19 @@ def test_a_stream_that_cannot_seek_is_read_too() -> None:
 WHOLE = as_parquet({"text": [f"ad {i}" for i in range(500)]}, compression="none", use_dictionary=False)
 
 
-@pytest.mark.parametrize("content", [b"", b"PAR1", WHOLE[: len(WHOLE) // 2], WHOLE[:-1], b"text,skills\na,b\n"])
-def test_a_file_that_is_cut_off_or_no_parquet(content: bytes) -> None:
+@pytest.mark.parametrize("content", [b"PAR1", WHOLE[: len(WHOLE) // 2], WHOLE[:-1]])
+def test_a_file_that_is_cut_off(content: bytes) -> None:
     assert error_of("a.parquet", content) == (
-        "/data/a.parquet: no Parquet file, or one that is cut off: its last bytes are not those of one. "
-        "Copy or write it again, whole."
+        "/data/a.parquet: the Parquet file is cut off: its last bytes are not those of one. Copy or write it again, whole."
     )
+
+
+def test_a_file_that_is_no_parquet() -> None:
+    assert error_of("a.parquet", b"text,skills\na,b\n") == (
+        "/data/a.parquet: it is no Parquet file, for it begins `text,skills\\n`. Let its name end in what it is "
+        "(.csv, .jsonl), or write it as Parquet, not encrypted."
+    )
+    assert read("a.parquet", b"") == [] and notes_of("a.parquet", b"") == ["a.parquet: empty (0 bytes)"]
 
 
 def test_a_file_whose_middle_is_damaged() -> None:
