@@ -15,12 +15,12 @@ from typing import get_args
 from skillsengine.spec.schema import CleaningStep
 
 _BLOCKS = (
-    "article|aside|blockquote|body|br|center|dd|div|dl|dt|fieldset|figcaption|figure|footer|form|h1|h2|h3|h4|h5|h6|head|"
+    "article|aside|blockquote|body|br|caption|center|dd|div|dl|dt|fieldset|figcaption|figure|footer|form|h1|h2|h3|h4|h5|h6|head|"
     "header|hr|html|main|nav|ol|option|p|pre|section|select|table|tbody|tfoot|thead|title|tr|ul"
 )
 _INLINE = (
-    "a|abbr|b|bdi|big|button|cite|code|del|dfn|em|font|i|iframe|img|input|ins|kbd|label|link|mark|meta|o:p|q|s|samp|small|"
-    "span|strike|strong|sub|summary|sup|svg|textarea|tt|u|var|video|wbr"
+    "a|abbr|acronym|b|bdi|big|button|cite|code|col|colgroup|del|dfn|em|font|i|iframe|img|input|ins|kbd|label|link|mark|meta|"
+    "nobr|noscript|o:p|picture|q|s|samp|small|span|st1:[a-z]+|strike|strong|sub|summary|sup|svg|textarea|tt|u|var|video|wbr"
 )
 # Only names of HTML elements are tags: `a < b`, `List<String>` and placeholders such as <ORGANIZATION> are text. The
 # element `address` is missing on purpose: ads do not use it, and <ADDRESS> is a common placeholder.
@@ -32,6 +32,8 @@ _DROPPED = [
     (re.compile(opening, re.IGNORECASE), re.compile(closing, re.IGNORECASE))
     for opening, closing in (("<!--", "-->"), ("<script", "</script>"), ("<style", "</style>"))
 ]
+# What else stands between `<` and `>`: the first line of a page, and what Word leaves in what is pasted from it.
+_DECLARATION = re.compile(r"<(?:!doctype\s|\?xml[\s:]|!\[(?:if\s|endif\b))[^<>]*+>", re.IGNORECASE)
 _ENTITY = re.compile(r"&(#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 _PLAIN: dict[int, str | None] = {
     **{code: " " for code in range(0x3001) if unicodedata.category(chr(code)) == "Zs"},
@@ -43,18 +45,25 @@ _PLAIN: dict[int, str | None] = {
 }
 del _PLAIN[0x09], _PLAIN[0x0A], _PLAIN[0x20]
 _NOT_PLAIN = re.compile(f"[{''.join(map(re.escape, map(chr, sorted(_PLAIN))))}]")
+# More marks on one letter than any language writes. `unicodedata.normalize` sorts marks by moving each past all others: 80,000
+# of them in a row took it 13 seconds, and a row may be a hundred times as long. What is ahead in the pattern saves most of the
+# characters a test for 900 marks.
+_MARKS = "".join(char for char in map(chr, range(0x300, 0x20000)) if unicodedata.combining(char))
+_MANY_MARKS = re.compile(f"(?![\x00-\u02ff])[{_MARKS}]{{31,}}")
 _OTHER_SPACE = re.compile("[" + "".join(c for c in map(chr, range(0x3001)) if c.isspace() and c not in " \n") + "]")
 
 
 def drop_html(text: str) -> str:
-    """Take out the tags, comments, scripts and style sheets of HTML; blocks become lines, list items `- ` lines.
+    """Take out the tags, comments, declarations, scripts and style sheets of HTML; blocks become lines, list items `- ` lines.
 
     Character references such as `&amp;` stay for the step `entities`. Known limitation: a tag that the text cuts off
     (`<a href="http`) stays.
     """
     for opening, closing in _DROPPED:
         text = _drop_between(text, opening, closing)
-    return _TAG.sub(_in_place_of, text)
+    if "<![CDATA[" in text:  # as feeds wrap an ad
+        text = text.replace("<![CDATA[", "").replace("]]>", "")
+    return _TAG.sub(_in_place_of, _DECLARATION.sub("", text))
 
 
 def _drop_between(text: str, opening: re.Pattern[str], closing: re.Pattern[str]) -> str:
@@ -100,7 +109,15 @@ def normalize_unicode(text: str) -> str:
     """
     plain = _NOT_PLAIN.sub(_plain, text.replace("\r\n", "\n").replace("\r", "\n"))
     # Composed last: an invisible mark can stand between a letter and its accent.
-    return unicodedata.normalize("NFC", plain)
+    if unicodedata.is_normalized("NFC", plain):
+        return plain
+    return unicodedata.normalize("NFC", _MANY_MARKS.sub(_sorted_marks, plain))
+
+
+def _sorted_marks(run: re.Match[str]) -> str:
+    """Marks in the order that NFC gives them, so that it has nothing left to sort."""
+    marks = "".join(unicodedata.normalize("NFD", char) for char in run[0])
+    return "".join(sorted(marks, key=unicodedata.combining))
 
 
 def _plain(char: re.Match[str]) -> str:

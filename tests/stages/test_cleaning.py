@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 import time
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skillsengine.spec.schema import CleaningStep, Data
 from skillsengine.stages.cleaning import (
+    _MANY_MARKS,
     STEPS,
     clean,
     collapse_whitespace,
@@ -32,6 +34,14 @@ ALL = Data(source="x").cleaning
         ("Java<b>Script</b> and <a href=\"https://x.org/?a>b\" title='1 > 2'>more</a>", "JavaScript and more"),
         ("<script type='x'>if (a < b) {}</script>text<style>p {}</style><!-- note <b> -->", "text"),
         ("<SCRIPT>x</Script>İ<!--c-->y", "İy"),
+        ('<!DOCTYPE html PUBLIC "-//W3C//DTD"><html>Cook</html>', "\nCook\n"),
+        ('<?xml version="1.0"?><?xml:namespace prefix = o ns = "urn:x" />Cook', "Cook"),
+        ("<!--[if mso]><p>x</p><![endif]--><![if !supportLists]>· <![endif]>Cook", "· Cook"),
+        ("<![CDATA[<p>Cook & more</p>]]>", "\nCook & more\n"),
+        (
+            '<o:p></o:p><st1:City w:st="on">Leeds</st1:City><noscript>On</noscript><col width=3><nobr>a</nobr>',
+            "LeedsOna",
+        ),
     ],
 )
 def test_html_is_dropped(text: str, cleaned: str) -> None:
@@ -47,6 +57,8 @@ def test_html_is_dropped(text: str, cleaned: str) -> None:
         "cut off <a href='https://x.org",
         "not closed <!-- and <script>alert(1)"[:24],
         "&lt;b&gt;",
+        "<!important> and <!doctyped>, <?> <?xmlish>, <![iffy]>, a[b[0]]>c",
+        "<date>, <time>, <source>, <my hn username> [at] <company-name>.com, <stealth project>",
     ],
 )
 def test_what_is_not_html_stays(text: str) -> None:
@@ -59,17 +71,89 @@ def test_what_is_not_html_stays(text: str) -> None:
         "<a " * 30_000,
         '<a "' * 30_000,
         "<!--" * 30_000,
+        "<!doctype " * 30_000,
+        "<![if " * 30_000,
+        "<![CDATA[" * 30_000,
         "<script>" * 15_000,
         "<p '\"" * 20_000,
         "< " * 50_000,
         "&" * 99_999,
+        "e" + "\u0301\u0327" * 100_000,
+        "e" + "\u0344" * 50_000 + "\u0301" * 50_000 + "\u0327" * 50_000,
     ],
-    ids=lambda text: text[:8],
+    ids=lambda text: ascii(text[:8]),
 )
 def test_hostile_texts_take_no_time(hostile: str) -> None:
     started = time.process_time()
     clean(hostile, ALL)
     assert time.process_time() - started < 5
+
+
+_PIECES = [
+    *(
+        "<a",
+        "<p",
+        "</li",
+        "<br",
+        "<o:p",
+        "<!--",
+        "-->",
+        "<script>",
+        "</script>",
+        "<style",
+        ">",
+        "/",
+        "<",
+        '"',
+        "'",
+        "=",
+    ),
+    *(
+        "&",
+        "#",
+        "x",
+        ";",
+        "1",
+        "amp",
+        " ",
+        "\n",
+        "\r",
+        "\t",
+        "\xa0",
+        "\u200b",
+        "e",
+        "\u0301",
+        "\u0327",
+        "\u0344",
+        "\U0001f600",
+    ),
+    *("word " * 300, '"' + "y" * 999, "<b " * 20),
+]
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.sampled_from(_PIECES), max_size=2), st.lists(st.sampled_from(_PIECES), min_size=1, max_size=6))
+def test_no_repetition_of_anything_takes_long(start: list[str], again: list[str]) -> None:
+    unit = "".join(again)
+    text = "".join(start) + unit * (30_000 // len(unit) + 1)
+    started = time.process_time()
+    clean(text, ALL)
+    assert time.process_time() - started < 5  # a guard against hanging: a tenth of a second in practice
+
+
+@given(
+    st.lists(st.text("ea\u0301\u0327\u0344\u0316\u05b0\U0001d165", min_size=1, max_size=4), max_size=4),
+    st.integers(1, 60),
+)
+def test_marks_end_in_the_order_of_nfc(parts: list[str], times: int) -> None:
+    text = "".join(part * times for part in parts)
+    assert normalize_unicode(text) == unicodedata.normalize("NFC", text)
+
+
+def test_no_mark_is_forgotten() -> None:
+    marks = [char for char in map(chr, range(sys.maxunicode + 1)) if unicodedata.combining(char)]
+    assert len(marks) > 900
+    assert all(_MANY_MARKS.fullmatch(mark * 31) for mark in marks)
 
 
 @pytest.mark.parametrize(
