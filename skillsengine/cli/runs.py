@@ -36,7 +36,9 @@ def run(
     limit: Annotated[
         int | None,
         typer.Option(
-            min=1, metavar="N", help="Smoke test: N rows, 5 steps, 4 generated ads, 256 tokens; registers nothing."
+            min=1,
+            metavar="N",
+            help="Smoke test: N rows, 5 steps, 4 ads answered, texts cut at 256 tokens; registers nothing.",
         ),
     ] = None,
     force: Annotated[bool, typer.Option(help="Fine-tune again although the adapter is cached; both stay.")] = False,

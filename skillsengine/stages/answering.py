@@ -109,7 +109,7 @@ def _generate(
     raw = generate(
         subject.loaded,
         [subject.prompt(row) for row in rows],
-        max_new_tokens=min(room, config.limit.tokens) if config.limit else room,
+        max_new_tokens=min(room, config.limit.answer) if config.limit else room,
         batch_size=settings.batch_size,
         on_batch=on_batch,
         stop=subject.stop,

@@ -42,6 +42,8 @@ class Limit:
     """Ads scored."""
     tokens: int = 256
     """Longest text in tokens."""
+    answer: int = 96
+    """Longest answer in tokens: an untuned base fills whatever room it has."""
 
 
 @dataclass(frozen=True)
