@@ -77,8 +77,9 @@ def guess_dates(columns: Sequence[Column], option: str | None, now: datetime | N
     candidates.sort(key=_rank)
     best = candidates[0]
     told = _told(best, now, _described(best), asked=False)
-    if len(candidates) > 1 and not told.column.doubt:
-        others = [dated.column.name for dated in candidates[1:]]
+    # That an ad closes on a later day than it appears is no doubt.
+    others = [dated.column.name for dated in candidates[1:] if not dated.column.says(LATER_DATE)]
+    if others and not told.column.doubt:
         doubt = f"{shown(others, 3)} hold{'s' if len(others) == 1 else ''} dates too: `--date {others[0]}` takes that"
         return replace(told, column=replace(told.column, doubt=doubt))
     return told

@@ -19,11 +19,11 @@ _SURE = 0.5
 """Share of pieces in the text from which on a column without a telling name may be the labels."""
 _POOR = 0.8
 """Below this share the spec says that many labels are lost."""
-_MOST_WORDS = 5
-"""Mean words of a label of a column without a telling name: longer pieces are prose between commas."""
-_MOST_WORDS_NAMED = 12
+_MOST_WORDS, _MOST_WORDS_NAMED = 5, 12
+"""Mean words of a label: longer pieces are prose between commas. The second where a telling name and the text agree."""
 _FEWEST_A_ROW = 1.5
 _NEAR = 0.7
+_SHAPES = "a row holds its skills as a list of strings, as a list written as JSON, or with `;` or `,` between them"
 _SEPARATE = "write them with `;` between, or as a JSON list"
 
 
@@ -81,9 +81,9 @@ def _asked(column: Column, ads: Sequence[str]) -> Labels:
     why = next((reading.why for reading in found if reading.why), "")
     if found and not why:
         return Labels(Choice(column.name, "as --labels says; no row that was looked at has any"), Choice("list", ""))
+    why = why or f"it holds {column.kinds}"
     raise DraftError(
-        f"--labels {column.name}: no row of it can be read as a list of skills ({why or f'it holds {column.kinds}'}). A row "
-        "holds its skills as a list of strings, as a list written as JSON, or with `;` or `,` between them."
+        f"--labels {column.name}: no row of it can be read as a list of skills ({why}): {_SHAPES}. Write them so."
     )
 
 
@@ -138,7 +138,7 @@ def _plausible(column: Column, best: Reading) -> bool:
     if best.unreadable > best.rows:
         return False
     if _telling(column):
-        return best.words <= _MOST_WORDS_NAMED
+        return best.words <= (_MOST_WORDS_NAMED if best.share >= _SURE else _MOST_WORDS)
     return best.share >= _SURE and best.per_row >= _FEWEST_A_ROW and best.words <= _MOST_WORDS
 
 
@@ -160,4 +160,5 @@ def _refused(column: Column, found: Sequence[Reading]) -> str:
     why = next((reading.why for reading in found if reading.why), "")
     if not why and found:
         return ""  # nothing but empty lists: told as any column that is left over
-    return f"`{column.name}` is called like labels, but no row of it can be read: {why or f'it holds {column.kinds}'}"
+    why = why or f"it holds {column.kinds}"
+    return f"`{column.name}` is called like labels, but no row of it can be read: {why}; {_SHAPES}"

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import time
+from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pyarrow
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pyarrow import parquet
 
 from skillsengine.draft.errors import DraftError
 from skillsengine.draft.guess import Guess, Options, make_guess
@@ -115,6 +119,59 @@ def test_real_ads_as_they_are(shared_data: Path) -> None:
     ]
 
 
+@pytest.mark.shared
+def test_a_table_of_a_job_board_with_thirty_columns(shared_data: Path, tmp_path: Path) -> None:
+    real = [
+        row for month in range(3, 7) for row in read_jsonl(shared_data / "history" / "hn" / f"2016-{month:02}.jsonl")
+    ]
+    rows = []
+    for n, row in enumerate(real):
+        listed = datetime.fromisoformat(row["posted"]).replace(tzinfo=UTC).timestamp() * 1000
+        rows.append(
+            {
+                "company_name": "Example",
+                "company_id": 2_774_458 + n * 7 % 1000,
+                "job_id": 3_901_980_000 + n * 37 % 480,
+                "title": row["job_description"][:40].partition("\n")[0],
+                "max_salary": 90_000.0 + n if n % 3 else None,
+                "location": "Leeds, UK",
+                "views": n % 9,
+                "expiry": listed + 2_592_000_000,
+                "closed_time": listed + 864_000_000 if n % 4 == 0 else None,
+                "listed_time": listed,
+                "job_posting_url": f"https://example.org/jobs/{3_901_980_000 + n}/?trk=jobs",
+                "application_type": "ComplexOnsiteApply",
+                "formatted_experience_level": "Entry level" if n % 2 else None,
+                "skills_desc": "We look for somebody who can be trusted, and who has worked with people."
+                if n % 5 == 0
+                else None,
+                "company_description": _ABOUT if n % 2 else _ABOUT[:500],
+                "benefits": "Medical insurance, 401(k), Vision insurance",
+                "industry": "Software Development, Information Technology",
+                "skills": ",".join(row["skills"]),
+                "description": row["job_description"],
+                "fips": 36_061 + n % 3,
+            }
+        )
+    guess = guess_file(write_table(tmp_path / "postings.csv", rows))
+    assert told(guess) == {"text": "description", "labels": "skills", "id": "job_id", "date": "listed_time"}
+    assert guess.labels.label_format.value == "comma"
+    assert guess.keys == ("2016-03", "2016-04", "2016-05", "2016-06")
+    assert guess.doubts == ()
+
+
+def test_a_parquet_file_keeps_its_types(tmp_path: Path) -> None:
+    rows = [
+        {"n": n, "seen": datetime(2026, 1 + n % 6, 3, n % 24, tzinfo=UTC), "raw": b"\x00", "pay": Decimal("1.5"), **row}
+        for n, row in enumerate(ads(120))
+    ]
+    rows[5]["skills"] = None
+    parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "ads.parquet")
+    guess = guess_file(tmp_path / "ads.parquet")
+    assert told(guess) == {"text": "text", "labels": "skills", "id": "n", "date": "seen"}
+    assert (guess.labels.label_format.value, guess.period) == ("list", "month")
+
+
 def test_no_labels_are_told_with_what_is_left_over() -> None:
     guess = guess_rows([{**row, "n": n, "branch": "steel"} for n, row in enumerate(ads(20, skills=False))])
     assert told(guess) == {"text": "text", "labels": None, "id": "n", "date": None}
@@ -126,7 +183,10 @@ def test_no_labels_are_told_with_what_is_left_over() -> None:
 
 def test_labels_that_cannot_be_read_are_told_instead() -> None:
     guess = guess_rows([{"text": row["text"], "skills": {"all": row["skills"]}} for row in ads(20)])
-    assert guess.doubts == ("`skills` is called like labels, but no row of it can be read: it holds an object",)
+    (doubt,) = guess.doubts
+    assert doubt.startswith(
+        "`skills` is called like labels, but no row of it can be read: it holds an object; a row holds"
+    )
 
 
 def test_dates_that_cannot_be_read_are_told() -> None:

@@ -142,8 +142,18 @@ def test_when_an_ad_appeared_wins_over_when_it_closes(later: str, first: bool) -
     ]
     dates = dates_in(rows)
     assert dates is not None and dates.active
+    assert (dates.column.value, dates.column.doubt) == ("posted", "")
+
+
+def test_of_two_dates_of_the_ads_appearance_the_fuller_is_taken_and_the_other_told() -> None:
+    rows = [
+        {"created": f"{day:%Y-%m-%d}" if n % 50 else None, "posted": f"{day:%Y-%m-%d}", "x": f"{day:%Y-%m-%d}"}
+        for n, day in enumerate(moments(600))
+    ]
+    dates = dates_in(rows)
+    assert dates is not None and dates.active
     assert dates.column.value == "posted"
-    assert dates.column.doubt == f"`{later}` holds dates too: `--date {later}` takes that"
+    assert dates.column.doubt == "`created`, `x` hold dates too: `--date created` takes that"
 
 
 def test_a_closing_date_alone_dates_nothing_unasked() -> None:

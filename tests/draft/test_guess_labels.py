@@ -154,11 +154,12 @@ def test_labels_are_cleaned_as_the_text_is() -> None:
         {"flags": [1, 2]},
         {"empty": None},
         {"requirements": "You bring, above all, patience, a driving licence, and the will to learn, every day."},
+        {"skills_desc": "You should have worked with people before, and know how to plan the days of a small team."},
         {"summary": "our plant, of holidays, a fair wage"},
     ],
 )
 def test_other_columns_are_no_labels(more: dict[str, Any]) -> None:
-    with_more = [{**more, **row} for row in ads(20)]
+    with_more = [{**more, **row} for row in ads(20)]  # before the labels: the order decides nothing
     assert told(labels_in(with_more)) == ("skills", "list", "")
     without = [{"text": row["text"], **more} for row in ads(20)]
     labels = labels_in(without)
@@ -185,7 +186,7 @@ def test_a_telling_name_wins_over_other_words_of_the_text_and_the_doubt_names_th
     [
         (
             "['TIG welding' 'SQL']",
-            "`skills` has no commas between its items, as numpy prints an array; write it with json.dumps",
+            "the labels are an array as numpy prints it: `skills` has no commas between its items",
         ),
         ([{"name": "SQL"}], "a label is not a string: item 1 of `skills` is an object"),
         ({"name": "SQL"}, "it holds an object"),
@@ -197,18 +198,13 @@ def test_labels_in_a_shape_that_is_not_read(value: Any, why: str) -> None:
     rows = with_column(ads(9), "skills", [value] * 9)
     labels = labels_in(rows)
     assert labels.column is None
-    assert (
-        labels.refused.startswith("`skills` is called like labels, but no row of it can be read: ")
-        and why in labels.refused
-    )
+    shapes = "a row holds its skills as a list of strings, as a list written as JSON, or with `;` or `,` between them"
+    assert labels.refused.startswith("`skills` is called like labels, but no row of it can be read: ")
+    assert why in labels.refused and labels.refused.endswith(f"; {shapes}")
     with pytest.raises(DraftError) as error:
         labels_in(rows, "skills")
-    assert str(error.value).startswith(
-        "--labels skills: no row of it can be read as a list of skills ("
-    ) and why in str(error.value)
-    assert str(error.value).endswith(
-        "A row holds its skills as a list of strings, as a list written as JSON, or with `;` or `,` between them."
-    )
+    assert str(error.value).startswith("--labels skills: no row of it can be read as a list of skills (")
+    assert why in str(error.value) and str(error.value).endswith(f"): {shapes}. Write them so.")
 
 
 def test_an_option_wins_over_better_columns() -> None:
