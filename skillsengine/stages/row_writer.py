@@ -42,7 +42,7 @@ class KeySet:
             if key not in self._recent:
                 self._recent.add(key)
                 new.append(place)
-        if len(self._recent) > max(10_000, len(self._sorted) // 8):
+        if len(self._recent) > max(1_000, len(self._sorted) // 8):
             recent = np.fromiter(self._recent, np.uint64, len(self._recent))
             self._recent.clear()
             self._sorted = np.concatenate((self._sorted, recent))
