@@ -116,7 +116,7 @@ def show_lengths(lengths: Lengths) -> None:
         out.print(f"{f'{low:,}-{high:,}':>15} {bar} {count:,}", markup=False)
 
 
-def show_next(made: Made, spec: str) -> None:
+def show_next(made: Made, settings: Settings, spec: str) -> None:
     """The commands that come next."""
     draft = made.draft
     steps = [(f"skillsengine validate {spec}", "after each edit: is it right?")]
@@ -129,7 +129,10 @@ def show_next(made: Made, spec: str) -> None:
     steps += [
         (f"skillsengine run {spec} --limit 50", f"a smoke test of 50 rows, {where}; registers nothing"),
         (f"skillsengine run {spec}", "the whole job, here"),
-        ("make up", "start Airflow, where the experiment is a DAG already"),
+        (
+            "make up" if (settings.project / "Makefile").is_file() else "skillsengine up",
+            "start Airflow, where the experiment is a DAG already",
+        ),
     ]
     if draft.history is not None:
         steps.append((f"skillsengine unpause {draft.name}", "let its schedule run"))

@@ -86,4 +86,4 @@ def new(
     shown = drafted.shown_path(target)
     out.print(f"[green]written[/] {shown}")
     drafted.show_rows_of(made, settings, shown)
-    drafted.show_next(made, shown)
+    drafted.show_next(made, settings, shown)

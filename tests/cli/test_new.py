@@ -122,7 +122,7 @@ def test_from_an_own_file_to_a_run(command: Command, project: Path, elsewhere: P
     tail = said.out[said.out.index("next:") :]
     assert "skillsengine validate experiments/mine.yaml " in tail
     assert "skillsengine run experiments/mine.yaml --limit 50 " in tail
-    assert "make up " in tail
+    assert "  skillsengine up " in tail
     assert "unpause" not in tail
 
     assert command("validate", "experiments/mine.yaml").out == "ok mine.yaml: mine, schedule none\n"
