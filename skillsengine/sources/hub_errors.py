@@ -68,8 +68,8 @@ def told(address: Address) -> Iterator[None]:
         status = error.response.status_code
         if status in (401, 403):
             raise SourceError(
-                f"{at}: the Hub refuses access ({status}: {_first_line(error)}). Give the worker a token that may read the "
-                "data set (HF_TOKEN, `hf auth login`, or the password of data.connection)."
+                f"{at}: the Hub refuses access ({status}: {error.server_message or _first_line(error)}). Give the worker a "
+                "token that may read the data set (HF_TOKEN, `hf auth login`, or the password of data.connection)."
             ) from error
         raise _unavailable(at, error) from error
     except (httpx2.HTTPError, ConnectionError, TimeoutError) as error:

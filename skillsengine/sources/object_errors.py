@@ -119,8 +119,9 @@ def _told(error: Exception, address: Address, reading: bool) -> Exception:
         return SourceError(f"{at}: no credentials ({_reason(error)}). Give them by {credentials}.")
     if code in _DENIED or isinstance(error, PermissionError) or str(error).startswith("Forbidden"):
         return SourceError(
-            f"{at}: access denied ({_reason(error)}). Whoever owns `{address.root}` has to allow these credentials to list the "
-            f"bucket and to read its objects; or take other credentials in {credentials}."
+            f"{at}: access denied ({_reason(error)}). Whoever owns `{address.root}` has to allow these credentials (or "
+            f"everybody, if there are none) to list the bucket and to read its objects; or take other "
+            f"credentials in {credentials}."
         )
     if code in _ELSEWHERE:
         return SourceError(

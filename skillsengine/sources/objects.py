@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
 from collections.abc import Iterable, Mapping
 from functools import cached_property, lru_cache
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from skillsengine.sources.address import Address
@@ -117,23 +119,60 @@ def open_store(address: Address, connection: str | None, connect: Connect) -> An
             f"data.source {address.source}: {address.scheme}:// needs the package `{package}`, which is not installed here: "
             f"pip install 'skillsengine[{address.scheme}]'"
         ) from error
-    store = getattr(module, name)(use_listings_cache=False, **_bounded(address.scheme, options))
+    with_credentials = (_s3 if address.scheme == "s3" else _gs)(options, connection)
+    store = getattr(module, name)(use_listings_cache=False, **with_credentials)
     if address.scheme == "s3":
         store.retries = _ATTEMPTS
     return store
 
 
-def _bounded(scheme: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """`options` with times within which a store has to answer: the libraries' own defaults hang for minutes."""
-    if scheme == "s3":
-        retries = {"mode": "standard", "total_max_attempts": _ATTEMPTS}
-        config = {"connect_timeout": _CONNECT_SECONDS, "read_timeout": _READ_SECONDS, "retries": retries}
-        return {**options, "config_kwargs": config}
+# Both bound the times within which a store has to answer: the libraries' own defaults hang for minutes.
+
+
+def _s3(options: Mapping[str, Any], connection: str | None) -> dict[str, Any]:
+    retries = {"mode": "standard", "total_max_attempts": _ATTEMPTS}
+    config = {"connect_timeout": _CONNECT_SECONDS, "read_timeout": _READ_SECONDS, "retries": retries}
+    anonymous = "key" not in options and not _finds_keys(options.get("profile"), os.environ.get("AWS_ACCESS_KEY_ID"))
+    return {**options, "config_kwargs": config} | ({"anon": True} if anonymous else {})
+
+
+@lru_cache
+def _finds_keys(profile: str | None, key: str | None) -> bool:
+    """Whether the environment has keys for S3; without any a public bucket can still be read.
+
+    Looking for the machine's own role takes a second where there is none, so it is done once. `key` is the one of the
+    environment: with another one it is looked again.
+    """
+    from botocore.session import Session
+
+    return Session(profile=profile).get_credentials() is not None
+
+
+def _gs(options: Mapping[str, Any], connection: str | None) -> dict[str, Any]:
     import aiohttp
 
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS, sock_read=_READ_SECONDS)
-    token = options.get("token") or _default_token(*(os.environ.get(name) for name in (_EMULATOR, _KEY_FILE)))
+    token = options.get("token")
+    if token is None:
+        token = _default_token(*(os.environ.get(name) for name in (_EMULATOR, _KEY_FILE)))
+    elif token != "anon":
+        token = _service_account(token, connection)
     return {**options, "token": token, "access": "read_only", "requests_timeout": timeout}
+
+
+def _service_account(key: Any, connection: str | None) -> Any:
+    """Credentials by a key file: its path, or what is in it."""
+    from google.oauth2.service_account import Credentials
+
+    try:
+        info = key if isinstance(key, Mapping) else json.loads(Path(key).read_bytes())
+        return Credentials.from_service_account_info(info, scopes=[_READ_ONLY])  # type: ignore[no-untyped-call]
+    except (OSError, ValueError, TypeError, AttributeError):
+        pass  # what was said is not shown: it may quote the key
+    raise SourceError(
+        f"data.connection: `{connection}` holds no usable key of a service account: wanted is the JSON of its key file, whole, "
+        "with client_email, private_key and token_uri. Make a new key in Google Cloud's console and put its file there."
+    )
 
 
 @lru_cache

@@ -74,6 +74,6 @@ def said_anywhere(caught: BaseException, log: pytest.LogCaptureFixture) -> str:
         seen = following
 
 
-def quiet(log: pytest.LogCaptureFixture) -> None:
-    """Take in everything that any library logs."""
-    log.set_level(logging.DEBUG)
+def listen(log: pytest.LogCaptureFixture) -> None:
+    """Take in what any library logs. Not what botocore tells only those who look for mistakes in it: signed requests."""
+    log.set_level(logging.INFO)

@@ -26,6 +26,7 @@ from botocore.config import Config
 from moto.server import ThreadedMotoServer
 
 from skillsengine.sources import objects
+from skillsengine.storage.catalog import Catalog
 from tests.sources.front import Front, front_of
 from tests.tracking.hub_repo import FakeHub, point_at, serve_hub
 
@@ -209,6 +210,7 @@ def forget_stores() -> None:
     s3fs.S3FileSystem.clear_instance_cache()
     gcsfs.core.GCSFileSystem.clear_instance_cache()
     objects._default_token.cache_clear()
+    objects._finds_keys.cache_clear()
 
 
 def _no_other_keys(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -252,3 +254,9 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
         state.endpoint = front.endpoint
         monkeypatch.delenv("HF_TOKEN")
         yield Hub(front, state, tmp_path / "hub")
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Catalog:
+    """Remembers what reading has shown."""
+    return Catalog.open(f"sqlite:///{tmp_path}/catalog.db")

@@ -9,7 +9,6 @@ import json
 import random
 import re
 from collections.abc import Callable
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -60,11 +59,6 @@ FORMATS: dict[str, Callable[[], bytes]] = {
     "ads.parquet": _parquet,
     "ads.csv.gz": lambda: gzip.compress(_csv(",")),
 }
-
-
-@pytest.fixture
-def catalog(tmp_path: Path) -> Catalog:
-    return Catalog.open(f"sqlite:///{tmp_path}/catalog.db")
 
 
 def test_a_file_of_each_format(place: Place) -> None:

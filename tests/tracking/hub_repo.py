@@ -99,6 +99,8 @@ def serve_hub() -> Iterator[FakeHub]:
                 else:
                     hub.blobs[path.rpartition("/")[2]] = body
                     self._send(200, {})
+            elif self._reads_unnamed() and not self._may_read(path):
+                self._refuse(401, "RepoNotFound", "Repository not found")  # as the real one hides what is private
             elif self.headers.get("Authorization") != f"Bearer {TOKEN}" and not self._may_read(path):
                 self._send(401, {"error": "Invalid credentials"}, {"X-Error-Message": "Invalid credentials"})
             else:
@@ -106,14 +108,13 @@ def serve_hub() -> Iterator[FakeHub]:
 
         do_GET = do_POST = do_PUT = do_HEAD = _handle
 
+        def _reads_unnamed(self) -> bool:
+            return self.command in ("GET", "HEAD") and self.headers.get("Authorization") is None
+
         def _may_read(self, path: str) -> bool:
-            """Whether a request without the token (and without another one) is one for a repository that all may read."""
+            """Whether a request without any token is one for a repository that all may read."""
             repo = hub.repos.get(_repo(path)[0])
-            return (
-                self.command in ("GET", "HEAD")
-                and self.headers.get("Authorization") is None
-                and not (repo is None or repo.private)
-            )
+            return self._reads_unnamed() and repo is not None and not repo.private
 
         def _api(self, path: str, body: bytes) -> None:
             if path == "/api/repos/create":
