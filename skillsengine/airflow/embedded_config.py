@@ -25,6 +25,12 @@ from skillsengine.settings import Settings
 HOST = "127.0.0.1"
 SQLITE_CONNECT_ARGS = {"timeout": 60}
 """Seconds that a writer waits for another one, instead of failing with "database is locked"."""
+API_CONNECT_ARGS = {"timeout": 5}
+"""The same for the API server, where whoever waits may stand in the way of the one that is waited for.
+
+Airflow writes its audit log in the event loop (`action_logging`), and a request that holds SQLite's write lock needs that loop
+to commit: the two wait for each other until the time is over. The clients try again what then failed.
+"""
 
 _GIB = 1 << 30
 _SECRETS = "secrets.json"

@@ -34,6 +34,12 @@ _COMMANDS = {
     "scheduler": ("scheduler", "--skip-serve-logs"),
     "triggerer": ("triggerer", "--skip-serve-logs"),
 }
+_ENVIRONMENTS = {
+    "api-server": {
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONNECT_ARGS": "skillsengine.airflow.embedded_config.API_CONNECT_ARGS"
+    },
+}
+"""What one part is told otherwise than the others."""
 _GRACE_SECONDS = 10.0
 """How long a part may take to end before it is killed. Tasks under way end with it and are tried again at the next
 start."""
@@ -66,7 +72,7 @@ class Part:
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,
-                env=os.environ | {"SKILLSENGINE_SUPERVISOR": str(os.getpid())},
+                env=os.environ | {"SKILLSENGINE_SUPERVISOR": str(os.getpid())} | _ENVIRONMENTS.get(self.name, {}),
                 process_group=0,  # so that its forks can be ended with it
             )
         self.started = time.monotonic()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import importlib
 import json
 import logging
 import os
@@ -267,3 +268,11 @@ def test_sqlite_waits_for_other_writers(settings: Settings) -> None:
     named = read_config(settings)["database"]["sql_alchemy_connect_args"]
     assert named == "skillsengine.airflow.embedded_config.SQLITE_CONNECT_ARGS"
     assert embedded_config.SQLITE_CONNECT_ARGS["timeout"] >= 30
+
+
+def test_the_api_server_waits_less_for_them_than_those_who_ask_it(settings: Settings) -> None:
+    """tests/e2e/test_busy_database.py shows why."""
+    named = supervisor._ENVIRONMENTS["api-server"]["AIRFLOW__DATABASE__SQL_ALCHEMY_CONNECT_ARGS"]
+    module, _, name = named.rpartition(".")
+    patience = int(read_config(settings)["workers"]["execution_api_timeout"])
+    assert getattr(importlib.import_module(module), name)["timeout"] < patience / 2
