@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 from skillsengine.sources.address import Address
 from skillsengine.sources.connection import Connect, hub_token
@@ -22,6 +24,10 @@ from skillsengine.sources.reading.formats import SUFFIXES, format_of
 
 _CONVERTED = "refs/convert/parquet"
 """The branch in which the Hub keeps its own conversion of a data set."""
+_BUSY = frozenset({408, 429, 500, 502, 503, 504})
+_PAUSES = (1.0, 4.0)
+"""Seconds before a busy Hub is asked again."""
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -144,17 +150,47 @@ class HubPlace:
 def _listed(address: Address, token: str | None) -> tuple[str, list[_Entry]]:
     library = hub_library(address)
     api = library.HfApi(token=token)
+    limit = library.constants.HF_HUB_ETAG_TIMEOUT
     with told(address):
-        commit = api.dataset_info(
-            address.root, revision=address.revision, timeout=library.constants.HF_HUB_ETAG_TIMEOUT
-        ).sha
+        commit = str(
+            _ask(library, lambda: api.dataset_info(address.root, revision=address.revision, timeout=limit).sha)
+        )
         tree = api.list_repo_tree(address.root, recursive=True, revision=commit, repo_type="dataset")
         entries = [
             _Entry(file.path, file.size, file.blob_id, file.lfs.sha256 if file.lfs else None)
             for file in tree
             if isinstance(file, library.hf_api.RepoFile)
         ]
-    return str(commit), entries
+    _name_in_cache(library, address, commit)
+    return commit, entries
+
+
+def _ask(library: Any, call: Callable[[], T]) -> T:
+    """What `call` asks the Hub for; asked again after a moment if the Hub is busy."""
+    for pause in _PAUSES:
+        try:
+            return call()
+        except library.errors.HfHubHTTPError as error:
+            if error.response.status_code not in _BUSY:
+                raise
+        time.sleep(pause)
+    return call()
+
+
+def _name_in_cache(library: Any, address: Address, commit: str) -> None:
+    """Let the Hub's cache know which commit a branch or tag stands for, so that a plan finds it there without a network.
+
+    Files are downloaded by their commit, which leaves no such name. It stays with the older commit as long as that alone has
+    files there.
+    """
+    if address.revision == commit:
+        return
+    folder = Path(library.constants.HF_HUB_CACHE) / f"datasets--{address.root.replace('/', '--')}"
+    named = folder / "refs" / (address.revision or "main")
+    if not named.exists() or (folder / "snapshots" / commit).is_dir():
+        with suppress(OSError):  # a cache that cannot be written: the download will say so
+            named.parent.mkdir(parents=True, exist_ok=True)
+            named.write_text(commit)
 
 
 def _cached(address: Address) -> tuple[str, list[_Entry]]:
@@ -192,10 +228,13 @@ def open_hub_file(file: SourceFile, address: Address, connect: Connect) -> Binar
     SourceUnavailable: no answer.
     """
     library, token = hub_library(address), token_for(file.connection, connect)
+    at = {"repo_type": "dataset", "revision": address.revision}
     with told(address):
-        path = library.hf_hub_download(
-            address.root, address.path, repo_type="dataset", revision=address.revision, token=token
-        )
+        if not isinstance(library.try_to_load_from_cache(address.root, address.path, **at), str):
+            # The download itself asks six times, a minute each, where nobody answers.
+            url, limit = library.hf_hub_url(address.root, address.path, **at), library.constants.HF_HUB_ETAG_TIMEOUT
+            _ask(library, lambda: library.get_hf_file_metadata(url, token=token, timeout=limit))
+        path = _ask(library, lambda: library.hf_hub_download(address.root, address.path, token=token, **at))
     return Path(path).open("rb")
 
 

@@ -143,6 +143,8 @@ def test_access_that_is_taken_away_between_plan_and_run(hub: Hub) -> None:
 def test_a_hub_that_stumbles_is_asked_again(hub: Hub, status: int) -> None:
     hub.put("ads.csv", CSV)
     hub.front.fail(status, times=1, path="/api/datasets/org/ads")
+    hub.front.fail(status, times=1, path="/tree/")
+    hub.front.fail(status, times=1, path="/resolve/", method="HEAD")
     hub.front.fail(status, times=1, path="/resolve/", method="GET")
     (file,) = files("hf://org/ads")
     assert content(file) == CSV.encode()
@@ -160,9 +162,10 @@ def test_a_hub_that_stays_busy(hub: Hub, status: int) -> None:
         content(file)
 
 
-def test_a_download_that_breaks_off_goes_on(hub: Hub) -> None:
+def test_a_download_that_breaks_off_goes_on(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     body = ("id\n" + "1\n" * 500_000).encode()
     hub.put("ads.csv", body)
+    monkeypatch.setattr(huggingface_hub.constants, "DOWNLOAD_CHUNK_SIZE", 100_000)
     hub.front.cut(700_000, times=1, path="/resolve/")
     (file,) = files("hf://org/ads")
     assert file.sha256 == hashlib.sha256(body).hexdigest()
