@@ -12,6 +12,8 @@ distinct   every text is made distinct: one inserted word in every second row (n
 
 Each stage runs in a fresh process through the pipeline's own door, with the built-in base's tokenizer; peak memory is that
 process' VmHWM (Linux), beside what it held before the stage began. Writing the source and converting the base are not measured.
+Where other work shares the cores (`load`: runnable processes at the stage's end), rows a second are a floor; `cpu_seconds`, of
+all threads, tell more.
 """
 
 from __future__ import annotations
@@ -95,7 +97,7 @@ def run_one(project: Path, stage: str) -> dict[str, Any]:
         "resources": {"device": "cpu"},
     }
     run = open_run(Experiment.model_validate(spec), dag_id="benchmark", run_id="1", settings=load_settings(project))
-    before, told = memory("VmRSS"), time.monotonic()
+    before, cpu, told = memory("VmRSS"), time.process_time(), time.monotonic()
 
     def observe(step: str, progress: Progress) -> None:
         nonlocal told
@@ -109,6 +111,8 @@ def run_one(project: Path, stage: str) -> dict[str, Any]:
     sizes = {name: entry.size for name, entry in folder.manifest.files.items()}
     return {
         "seconds": step["seconds"],
+        "cpu_seconds": round(time.process_time() - cpu, 2),
+        "load": round(os.getloadavg()[0], 1),
         "memory_before_mb": round(before / 1e6, 1),
         "peak_memory_mb": round(memory("VmHWM") / 1e6, 1),
         "bytes": sizes,
