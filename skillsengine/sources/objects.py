@@ -31,8 +31,8 @@ _READ_SECONDS = 15
 _CONNECT_SECONDS = 10
 _ATTEMPTS = 2
 """S3: of botocore, which knows the store's answers, and as often again of s3fs, which sees a body that breaks off."""
-_BLOCK = 16 << 20
-"""Bytes asked for at once when an object is read."""
+_BLOCK = 4 << 20
+"""Bytes asked for at once when an object is read. While one is exchanged for the next, the libraries hold it four times."""
 _EMULATOR, _KEY_FILE = "STORAGE_EMULATOR_HOST", "GOOGLE_APPLICATION_CREDENTIALS"
 _READ_ONLY = "https://www.googleapis.com/auth/devstorage.read_only"
 
@@ -234,7 +234,7 @@ def identity_of(info: Mapping[str, Any]) -> str:
 
 
 def open_object(file: SourceFile, address: Address, connect: Connect) -> BinaryIO:
-    """The bytes of an object, in blocks of 16 MiB.
+    """The bytes of an object, in blocks of 4 MiB.
 
     Raises SourceError: gone, no access; SourceChanged: another one than was found; SourceUnavailable: no answer. Reading
     from it raises the same.
