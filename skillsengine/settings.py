@@ -74,11 +74,11 @@ def load_settings(project: Path | None = None) -> Settings:
         project = Path(named) if named else find_project(Path.cwd())
         if not (project / "experiments").is_dir():
             raise SettingsError(f"SKILLSENGINE_PROJECT={named}: there is no folder `experiments/` in it.")
-    named, project = Path.cwd() / project, project.resolve()
+    as_named, project = Path.cwd() / project, project.resolve()
     home = Path(os.environ.get("SKILLSENGINE_HOME") or project / ".skillsengine").resolve()
     roots = tuple(Path(p).resolve() for p in os.environ.get("SKILLSENGINE_DATA_ROOTS", "").split(os.pathsep) if p)
     catalog = os.environ.get("SKILLSENGINE_CATALOG") or f"sqlite:///{home / 'catalog.db'}"
-    return Settings(project, home, catalog, roots, os.environ.get("SKILLSENGINE_AIRFLOW_URL") or None, named)
+    return Settings(project, home, catalog, roots, os.environ.get("SKILLSENGINE_AIRFLOW_URL") or None, as_named)
 
 
 def without_login(url: str) -> str:
