@@ -15,6 +15,8 @@ from typing import Any
 import psutil
 
 RESULTS = Path(__file__).parent / "results"
+_LOAD = os.getloadavg()
+"""When this was imported: before the run."""
 _LIBRARIES = ("torch", "transformers", "peft", "bitsandbytes", "datasets", "rensa", "pyarrow", "apache-airflow")
 
 
@@ -42,12 +44,11 @@ def read_rows(name: str) -> list[dict[str, Any]]:
 
 def machine() -> dict[str, Any]:
     """What kind of machine, without its name."""
-    load = os.getloadavg()
     return {
         "system": f"{platform.system()} {platform.machine()}",
         "cores": os.cpu_count(),
         "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
-        "load_before": [round(value, 2) for value in load],
+        "load_before": [round(value, 2) for value in _LOAD],
         "threads": os.environ.get("OMP_NUM_THREADS"),
     }
 
