@@ -133,7 +133,7 @@ def test_a_dated_spec_runs_at_once_and_waits_for_its_data(platform: Platform) ->
     run = platform.finish("dated", run["dag_run_id"])
     assert run["state"] == "failed"
     assert run["note"].startswith(f"failed: wait_for_data: no data for {run['partition_key']} at data/ads/")
-    assert "after waiting for 3s. Put the file there and clear this task to go on" in run["note"]
+    assert "after waiting for 3s. Put the data there and clear this task to go on" in run["note"]
     # By hand the newest month that has data is taken, and for a month of its own a key.
     for run_id, partition in (("newest", None), ("february", "2026-02")):
         platform.client.trigger("dated", run_id=run_id, partition=partition)
