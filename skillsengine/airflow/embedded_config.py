@@ -90,9 +90,6 @@ def environment(settings: Settings, port: int, base: Mapping[str, str] = os.envi
         "DO_NOT_TRACK": "1",
         "PYTHONUNBUFFERED": "1",
     }
-    # Training shares these cores with Airflow and the user's own work; threads that spin while they wait for each other
-    # then slow everything several times over.
-    env.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if settings.data_roots:
         env["SKILLSENGINE_DATA_ROOTS"] = os.pathsep.join(map(str, settings.data_roots))
     return env

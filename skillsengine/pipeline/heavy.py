@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from types import ModuleType
 
 from skillsengine.stages.contract import StageError
@@ -14,6 +15,9 @@ def import_heavy(name: str) -> ModuleType:
     Raises StageError if a library that it needs is not installed: then this is a control plane, or not all of the
     extra is there.
     """
+    # Read by OpenMP when torch loads it. Threads that spin while they wait starve their neighbours: on a CPU that others use
+    # too, a training takes several times as long.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:

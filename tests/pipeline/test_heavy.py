@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -29,3 +32,17 @@ def test_a_missing_library_is_said_with_the_mend(tmp_path: Path, monkeypatch: py
 def test_a_module_of_ours_that_is_missing_is_our_mistake() -> None:
     with pytest.raises(ModuleNotFoundError, match=r"skillsengine\.stages\.no_such_stage"):
         import_heavy("skillsengine.stages.no_such_stage")
+
+
+def test_waiting_threads_sleep() -> None:
+    """OpenMP itself tells what it was set to, when torch loads it."""
+    code = "from skillsengine.pipeline.heavy import import_heavy; import_heavy('skillsengine.modeling.encoding'); import torch"
+    unset = {name: value for name, value in os.environ.items() if not name.startswith("OMP_")}
+    told = subprocess.run(
+        [sys.executable, "-c", code],
+        env=unset | {"OMP_DISPLAY_ENV": "VERBOSE"},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stderr
+    assert "GOMP_SPINCOUNT = '0'" in told
