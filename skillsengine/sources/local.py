@@ -87,7 +87,7 @@ class LocalPlace:
         if not files and not may_be_empty:
             holds = f"it holds {', '.join(names[:5])}{', ...' if len(names) > 5 else ''}" if names else "it is empty"
             mends = [told for name in names if (told := unread(name))]
-            mend = f" Not read: {', '.join(mends[:3])}." if mends else ""
+            mend = f" Not read: {', '.join(mends[:3])}." if mends else " Put the data there, or mend data.source."
             raise SourceError(f"no data in {folder} ({holds}): {listed()}.{mend}")
         for file in files:
             _check_file(file)

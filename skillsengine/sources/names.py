@@ -53,7 +53,7 @@ def unread(name: str) -> str | None:
 def refusal(uri: str) -> str:
     """Why a file that a source names is not read, with what is read and the mend."""
     mend = _mend(uri)[1]
-    return f"{uri} is not read: {listed()}.{f' {mend[0].upper()}{mend[1:]}.' if mend else ''}"
+    return f"{uri} is not read: {listed()}.{f' {mend[0].upper()}{mend[1:]}.' if mend else ' Call it by what is in it.'}"
 
 
 def listed() -> str:

@@ -139,8 +139,8 @@ def _told(error: Exception, address: Address, reading: bool) -> Exception:
             "again so that a new plan is made."
         )
     return SourceError(
-        f"{at}: cannot be read: {_reason(error)}. Check the bucket's name, and the endpoint_url and the other fields of the "
-        "connection."
+        f"{at}: cannot be read: {_reason(error)}. Check the bucket's name, that the credentials have not expired, and the "
+        "endpoint_url and the other fields of the connection."
     )
 
 

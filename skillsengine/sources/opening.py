@@ -23,7 +23,9 @@ def open_source(file: SourceFile, connect: Connect) -> BinaryIO:
         try:
             return file.path.open("rb")
         except OSError as error:
-            raise SourceError(f"{file.uri}: cannot be read ({error.strerror})") from error
+            raise SourceError(
+                f"{file.uri}: cannot be read ({error.strerror}). Mend the file or its permissions."
+            ) from error
     address = parse_address(str(file.uri))
     if address.scheme == "hf":
         return open_hub_file(file, address, connect)

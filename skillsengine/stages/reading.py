@@ -226,11 +226,9 @@ class _HashedStream:
 
 
 def _not_opened(file: SourceFile, error: SourceError) -> str:
-    if file.remote:
-        return str(error)  # the stores' own texts hold the mend
-    if isinstance(error.__cause__, FileNotFoundError):
+    if not file.remote and isinstance(error.__cause__, FileNotFoundError):
         return f"{file.uri}: not there any more; it was when the plan was made. {_PUT_BACK}"
-    return f"{str(error).rstrip('.')}. Mend the file or its permissions."
+    return str(error)
 
 
 def _size(file: SourceFile) -> int | None:

@@ -102,6 +102,11 @@ class _Items:
                 yield self._row()
                 after = self._next()
                 self.at += 1
+        if self._next() == "\0":
+            raise SourceError(
+                f"{self.file.uri}: after the list of {self.number} rows stand NUL bytes: a part of the file was never written "
+                "(a full disk, a crash, a copy that broke off). Copy or write it again, whole."
+            )
         if self._next():
             raise SourceError(
                 f"{self.file.uri}: after the list of {self.number} rows stands `{shown(self.text[self.at : self.at + 20])}`. "
