@@ -49,7 +49,7 @@ CASES = [
     for case in all_cases()
     for kind in case.readers
 ]
-GROWTH = 150
+GROWTH = 100
 """MB by which a run may grow over a run of ten ads: the longest row is 16 MB, and is held as bytes, as text and as values."""
 __all__ = ["gs", "hub", "moto_port", "s3"]
 WRITES = os.environ.get("GOLDEN") == "write"
