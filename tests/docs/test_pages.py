@@ -13,10 +13,11 @@ import yaml
 
 from skillsengine.cli.app import app
 from skillsengine.spec.load import load_spec
-from tests.docs.pages import PROJECT, Block, anchors, blocks, links, name_of, pages, spans
+from tests.docs.pages import PROJECT, Block, anchors, blocks, links, name_of, pages, spans, without_blocks
 
 PAGES = pages()
 SPECS = [block for page in PAGES for block in blocks(page, "yaml")]
+_QUOTED = re.compile(r"(`+)((?:(?!\n\n).)+?)\1(?!`)", re.DOTALL)
 COMMANDS = typer.main.get_command(app)
 
 
@@ -31,6 +32,13 @@ def test_links_lead_somewhere(page: Path) -> None:
         if not target.exists() or (fragment and fragment not in anchors(target)):
             dead.append(link)
     assert dead == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_no_quotation_is_broken_by_a_backquote_within(page: Path) -> None:
+    """Of `a `b` c` Markdown makes the quotations `a ` and ` c`: such a text wants two backquotes on each side."""
+    single = [text for mark, text in _QUOTED.findall(without_blocks(page)) if mark == "`"]
+    assert [text for text in single if text != text.strip()] == []
 
 
 def test_every_page_is_reached_from_the_readme() -> None:
