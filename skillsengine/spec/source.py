@@ -145,9 +145,9 @@ class Sources:
     def __init__(self, root: Node) -> None:
         self._root = root
 
-    def place(self, path: str) -> Place | None:
-        """The place of the value at a dotted path (`data.source`); None where the default applies."""
-        node = find(self._root, tuple(path.split(".")))
+    def place(self, path: str | tuple[Part, ...]) -> Place | None:
+        """The place of the value at a path (`data.source`, or its parts); None where the default applies."""
+        node = find(self._root, tuple(path.split(".")) if isinstance(path, str) else path)
         return node.at if node else None
 
     def problem(self, path: str, message: str, hint: str | None = None) -> Problem:

@@ -11,7 +11,9 @@ import pytest
 import typer
 import yaml
 
+from skillsengine.cli import resolve
 from skillsengine.cli.app import app
+from skillsengine.spec.errors import SpecError
 from skillsengine.spec.load import load_spec
 from tests.docs.pages import PROJECT, Block, anchors, blocks, links, name_of, pages, spans, without_blocks
 
@@ -118,3 +120,25 @@ def test_settings_of_the_pages_are_those_of_the_code() -> None:
     assert told - code - {"SKILLSENGINE_REQUIRE_SHARED"} == set()
     inner = {"SKILLSENGINE_SUPERVISOR"}  # set by the embedded Airflow for its own parts
     assert code - told - inner == set()
+
+
+def test_the_transcript_of_resolve_is_what_it_prints() -> None:
+    page = (PROJECT / "docs" / "first-hour.md").read_text("utf-8")
+    _, _, block = page.partition("$ skillsengine resolve experiments/job-skills-demo.yaml --where --set train.seed=7\n")
+    loaded = load_spec(PROJECT / "experiments" / "job-skills-demo.yaml", overrides=["train.seed=7"])
+    printed = [body + comment for body, comment in resolve.lines(loaded, where=True)]
+    told = block.partition("```")[0].splitlines()
+    assert len(told) > 3
+    assert [line for line in told if line not in printed] == []
+
+
+def test_the_transcript_of_a_misspelt_key_is_what_validate_says(tmp_path: Path) -> None:
+    page = (PROJECT / "docs" / "first-hour.md").read_text("utf-8")
+    _, _, block = page.partition("$ skillsengine validate experiments/job-skills-demo.yaml\n")
+    spec = tmp_path / "experiments" / "job-skills-demo.yaml"
+    spec.parent.mkdir()
+    good = (PROJECT / "experiments" / spec.name).read_text("utf-8")
+    spec.write_text(good.replace("learning_rate", "lerning_rate"), "utf-8")
+    with pytest.raises(SpecError) as caught:
+        load_spec(spec)
+    assert block.startswith(str(caught.value))
