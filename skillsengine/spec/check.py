@@ -47,7 +47,7 @@ def check(root: Node, *, incomplete: bool = False) -> tuple[Experiment | None, l
     data = plain(root)
     broken = [path for path, node in leaves(root) if isinstance(node.value, Broken)]
     experiment, errors = validate(data)
-    checker = _Checker(root, incomplete, broken, {dotted(path) for path in broken})
+    checker = _Checker(root, incomplete, frozenset(broken), {dotted(path) for path in broken})
     for error in errors:
         if len(checker.problems) >= MAX_PROBLEMS:
             break
@@ -61,7 +61,7 @@ def check(root: Node, *, incomplete: bool = False) -> tuple[Experiment | None, l
 class _Checker:
     root: Node
     incomplete: bool
-    broken: list[_Path]
+    broken: frozenset[_Path]
     removed: set[str]
     """Dotted paths of the fields that are wrong, whose defaults stand in for them."""
     problems: dict[tuple[_Path, str], Problem] = field(default_factory=dict)
@@ -69,7 +69,7 @@ class _Checker:
 
     def report(self, error: Any) -> None:
         path, schema = locate(error["loc"])
-        if any(path[: len(hidden)] == hidden for hidden in self.broken):
+        if any(path[:end] in self.broken for end in range(len(path) + 1)):
             return
         kind = error["type"]
         if kind == "missing":

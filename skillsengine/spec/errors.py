@@ -10,6 +10,8 @@ from skillsengine.spec.masking import mask_shapes
 
 MAX_SHOWN = 50
 _MAX_WIDTH = 110
+_MAX_PATH = 200
+_MAX_MESSAGE = 1000
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,8 @@ class Problem:
 
     def __str__(self) -> str:
         place = self.file if self.line is None else f"{self.file}:{self.line}:{self.column}"
-        rows = [": ".join(part for part in (place, self.path, self.message) if part)]
+        path, message = _cut(self.path, _MAX_PATH), _cut(self.message, _MAX_MESSAGE)
+        rows = [": ".join(part for part in (place, path, message) if part)]
         if self.excerpt is not None and self.line is not None and self.column is not None:
             text, carets = _underline(self.excerpt, self.column - 1, self.length)
             number = str(self.line)
@@ -57,6 +60,12 @@ class SpecError(Exception):
         if len(self.problems) > MAX_SHOWN:
             rows.append(f"... and {len(self.problems) - MAX_SHOWN} more problems")
         return "\n\n".join(rows)
+
+
+def _cut(text: str, longest: int) -> str:
+    """`text` without what stands for nothing on a screen, cut to `longest` characters once it is masked."""
+    text = mask_shapes("".join(c if c.isprintable() or c == "\n" else " " for c in text[: 10 * longest]))
+    return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
 def _underline(line: str, start: int, length: int) -> tuple[str, str]:

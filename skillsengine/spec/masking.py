@@ -6,6 +6,7 @@ A mask keeps the length of what it hides, so that a caret below the line still p
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 # What a secret looks like by itself: tokens of well-known services, keys, and passwords inside an address.
 _SHAPES = re.compile(
@@ -28,6 +29,9 @@ _NEARBY = re.compile(rf"(?i){_WORD}\W[^\n]*?(?P<value>[A-Za-z0-9+/_-]{{24,}}={{0
 # 40 hex digits are a W&B key, unless the line speaks of a commit.
 _HEX = re.compile(r"(?<![0-9A-Za-z])(?:[0-9a-f]{40}|[0-9A-F]{40})(?![0-9A-Za-z])")
 _COMMIT = re.compile(r"(?i)revision|commit|sha|digest")
+# The patterns take time that grows with the square of a line's length.
+_MAX_CLOSE = 2000
+_MAX_BLANK = 100
 _OPENS = re.compile(rf"(?i){_WORD}[\w-]*[\"']?\s*[:=]\s*(?:[|>][-+\d]*)?\s*(?:#.*)?$")
 
 
@@ -41,6 +45,7 @@ def mask_shapes(text: str) -> str:
     return _SHAPES.sub(lambda match: "*" * len(match[0]), text)
 
 
+@lru_cache(maxsize=256)  # a line is masked anew for each of its problems
 def mask(text: str) -> str:
     """`text`, a line of a spec or an override, with every secret in it hidden, also by the name of its key."""
     text = mask_shapes(text)
@@ -58,8 +63,26 @@ def mask(text: str) -> str:
 def mask_line(lines: tuple[str, ...], index: int) -> str:
     """Line `index` (from 0) of a file, masked; all of it if the line before says that a secret follows."""
     line = lines[index]
-    before = next((text for text in reversed(lines[:index]) if text.strip()), "")
-    if _OPENS.search(before):
+    if _opens(_before(lines, index)):
         indent = len(line) - len(line.lstrip())
         return line[:indent] + "*" * (len(line) - indent)
     return mask(line)
+
+
+def _before(lines: tuple[str, ...], index: int) -> str | None:
+    """The nearest line above that is not blank, `""` at the file's start, None where it is too far away."""
+    first = max(0, index - _MAX_BLANK)
+    for at in range(index - 1, first - 1, -1):
+        if lines[at].strip():
+            return lines[at]
+    return None if first else ""
+
+
+@lru_cache(maxsize=256)
+def _opens(before: str | None) -> bool:
+    """Whether a secret may stand on the next line. A line too long to look at closely does if it names one at all."""
+    if before is None:
+        return True
+    if len(before) > _MAX_CLOSE:
+        return re.search(rf"(?i){_WORD}", before) is not None
+    return _OPENS.search(before) is not None

@@ -19,6 +19,10 @@ from skillsengine.spec.yaml_errors import explain
 
 MAX_DEPTH = 40
 MAX_VALUES = 10_000
+MAX_PROBLEMS = 200
+"""So many problems of one text are told; what comes after them is not read."""
+_TEXT = 250
+"""Characters that count as one value more, or aliases would repeat a long text into gigabytes."""
 
 # The C parser is about ten times faster; PyYAML is built without it where libyaml is missing.
 _PARSER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -54,6 +58,7 @@ class _Builder:
     anchors: dict[str, tuple[Node, int, int] | None] = field(default_factory=dict)
     """Name -> (node, values in it, levels in it); None while the anchored value is still being read."""
     values: int = 0
+    reported: int = 0
     root: Node | None = None
 
     def place(self, event: Any) -> Place:
@@ -74,6 +79,9 @@ class _Builder:
 
     def report(self, place: Place, message: str, hint: str | None = None) -> None:
         self.problems.append(place.problem(dotted(self.path()), message, hint))
+        self.reported += 1
+        if self.reported >= MAX_PROBLEMS:
+            raise _Stop
 
     def read(self, events: Iterator[Any]) -> Node | None:
         documents = 0
@@ -101,7 +109,8 @@ class _Builder:
             self.report(self.place(event), f"nested too deeply (more than {MAX_DEPTH} levels)")
             raise _Stop
         if self.values > MAX_VALUES:
-            self.report(self.place(event), f"too large: a spec holds at most {MAX_VALUES:,} values")
+            hint = f"a text counts as one more for each {_TEXT} characters, an alias as all that it repeats"
+            self.report(self.place(event), f"too large: a spec holds at most {MAX_VALUES:,} values", hint)
             raise _Stop
 
     def refuse_tag(self, event: Any) -> bool:
@@ -158,8 +167,8 @@ class _Builder:
         self.take(replace(node, key=self.pending_key()), size, height)
 
     def scalar(self, event: Any) -> None:
-        place = self.place(event)
-        self.bound(event)
+        place, size = self.place(event), 1 + len(event.value) // _TEXT
+        self.bound(event, size)
         broken = self.refuse_tag(event)
         if self.awaits_key():
             self.key(event.value, place)
@@ -174,8 +183,8 @@ class _Builder:
         at = key if key and place.length == 0 else place
         node = Node(BROKEN if broken else value, at, key)
         if event.anchor:
-            self.anchors[event.anchor] = (node, 1, 0)
-        self.take(node, 1, 0)
+            self.anchors[event.anchor] = (node, size, 0)
+        self.take(node, size, 0)
 
     def pending_key(self) -> Place | None:
         pending = self.frames[-1].pending if self.frames else None
