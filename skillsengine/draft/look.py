@@ -27,6 +27,8 @@ class Sample:
 
     rows: list[RawRow] = field(default_factory=list)
     """Those that could be read, in their order."""
+    splits: list[str | None] = field(default_factory=list)
+    """Of each of `rows`, the split that its file is named for."""
     rejected: list[RawRow] = field(default_factory=list)
     """The first of those that could not."""
     rejected_count: int = 0
@@ -99,6 +101,7 @@ def _read(file: DataFile, sample: Sample, rows: int, characters: int) -> None:
                     sample.rejected.append(row)
                 continue
             sample.rows.append(row)
+            sample.splits.append(file.split)
             size = sum(_size(value) for value in row.values.values())
             sample.characters += size
             characters -= size

@@ -29,30 +29,27 @@ class Shares:
 def fit_shares(place: Place, rows: Sequence[Row], *, dated: bool, whole: bool) -> Shares:
     """`rows`: those that a run can use, in their order; `whole`: there are no others.
 
-    A dated source is tested on the run's own partition, and needs none. Files that are named as splits are taken as such.
+    A dated source is tested on the run's own partition, and needs none. Files that are named as splits are taken as such; a
+    test that no file is is cut out of `train`.
     """
     named = {file.split for file in place.files if file.split}
-    if named:
-        return Shares(doubt=_missing(named)) if not dated else Shares()
-    if dated or (not whole and len(rows) >= _SMOKE):
+    if dated or {"train", "test"} <= named:
         return Shares()
+    if named and "train" not in named:
+        told = " and ".join(sorted(named))
+        return Shares(doubt=f"the files are named {told}, and none `train`: there is nothing to learn from")
+    if named:
+        rows = [row for row in rows if row.split == "train"]
+    if not whole and len(rows) >= _SMOKE:
+        return Shares()
+    # The smoke test takes as many rows of each file.
+    smoke = _SMOKE // max(1, len(named))
     for share in _SHARES:
-        parts = [rows[:_SMOKE], rows]
+        parts = [rows[:smoke], rows]
         if all(_tests(part, share) and _trains(part, share) for part in parts):
             why = f"of {len(rows)} ads, a smaller share would leave none for the test"
             return Shares(share, why if share != _DEFAULT.test else "")
     return Shares(doubt=f"{len(rows)} ads that can be used are too few to learn from some and be tested on others")
-
-
-def _missing(named: set[str]) -> str:
-    if "train" not in named:
-        return f"the files are named {' and '.join(sorted(named))}, and none `train`: there is nothing to learn from"
-    if "test" not in named:
-        return (
-            "no file is named `test`, so `evaluate` has nothing to score and a run fails there: add one, or give the files "
-            "names that say no split (then a hash of each ad decides)"
-        )
-    return ""
 
 
 def _tests(rows: Sequence[Row], share: float) -> bool:

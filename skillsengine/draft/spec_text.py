@@ -118,6 +118,8 @@ def _source_comment(draft: Draft) -> str:
     named = [split for split in ("train", "validation", "test") if any(file.split == split for file in files)]
     if named:
         told.append(f"named {', '.join(named)}, and used as such")
+        if "train" in named and (cut := [split for split in ("validation", "test") if split not in named]):
+            told.append(f"{' and '.join(cut)}: a hashed share of train")
     elif draft.guess.period is None:
         told.append("a hash of each ad decides: train, validation or test")
     return "; ".join(told)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast, get_args
 
 from skillsengine.draft.guess import Guess
@@ -58,9 +58,9 @@ def usable_rows(sample: Sample, guess: Guess) -> Usable:
     if sample.rejected:
         usable.reject(sample.rejected[0], sample.rejected[0].reason or "")
         usable.reasons = Counter({sample.rejected[0].reason or "": sample.rejected_count})
-    for row in sample.rows:
+    for row, split in zip(sample.rows, sample.splits, strict=True):
         try:
-            usable.rows.append(_row(row, row.values or {}, guess))
+            usable.rows.append(replace(_row(row, row.values or {}, guess), split=split))
         except RowError as error:
             usable.reject(row, error.reason)
     return usable

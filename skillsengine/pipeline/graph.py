@@ -36,7 +36,7 @@ _SPLIT = ("data.split", "data.dated")
 
 FORMAT = StageDef(
     "format",
-    version=3,
+    version=4,
     reads=("data.text", "data.labels", "data.label_format", "data.id", "data.cleaning"),
     uses=(
         "data.max_rejected",  # whether there is an artifact, not what it holds

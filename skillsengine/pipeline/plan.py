@@ -21,7 +21,7 @@ from skillsengine.sources.files import SourceFile
 from skillsengine.sources.find import Source, place_of
 from skillsengine.sources.keys import STATIC_KEY as STATIC_KEY
 from skillsengine.sources.memory import Memory
-from skillsengine.spec.schema import STAGES, Experiment
+from skillsengine.spec.schema import STAGES, Experiment, Split
 from skillsengine.stages.contract import Limit
 from skillsengine.storage.store import Store
 
@@ -135,8 +135,8 @@ def find_sources(
                 f"partition {partition}: data.source `{data.source}` has no {{partition}} in it, so it is not dated. "
                 "Leave the partition out, put {partition} into data.source, or set data.date_column."
             )
-        files = {STATIC_KEY: source.files(None)}
-        return Sources(STATIC_KEY, (STATIC_KEY,), files, source.notes())
+        static = source.files(None)
+        return Sources(STATIC_KEY, (STATIC_KEY,), {STATIC_KEY: static}, _cut(static, data.split) + source.notes())
     there = source.partitions()
     partition = _decide(experiment, partition, there, now or datetime.now(UTC))
     wanted = keys.previous(partition, data.window, data.period) if trains else []
@@ -150,6 +150,17 @@ def find_sources(
     notes = (f"the window {wanted[0]} to {wanted[-1]} has no data for {', '.join(missing)}",) if missing else ()
     files = {key: source.files(key) for key in (*window, partition)}
     return Sources(partition, window, files, notes + source.notes())
+
+
+def _cut(files: Sequence[SourceFile], split: Split) -> tuple[str, ...]:
+    """What a user should know of sides that no file is."""
+    named = {file.split for file in files if file.split}
+    shares = {"validation": split.validation, "test": split.test}
+    return tuple(
+        f"no file is named `{side}`: {share:.0%} of `train` is held out for it (data.split.{side})"
+        for side, share in shares.items()
+        if named and side not in named
+    )
 
 
 def _decide(experiment: Experiment, partition: str | None, there: Sequence[str], now: datetime) -> str:

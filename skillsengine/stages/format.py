@@ -24,7 +24,7 @@ from skillsengine.stages.rows import REJECTED, Row, normalized_key
 from skillsengine.stages.tally import NOTHING_VERBATIM, Tally
 from skillsengine.storage.artifact import Artifact
 
-VERSION = 3
+VERSION = 4
 
 _ROWS_BETWEEN_REPORTS = 500
 
@@ -33,7 +33,8 @@ def run(config: StageConfig, inputs: Mapping[str, Artifact], out: Path, context:
     """Read `config.files`, clean and write; returns the counts
 
     {"rows", "rejected", "with_labels", "unlabelled", "empty_labels", "skills", "labels_not_in_text", "duplicate_ids": rows
-    whose id another text had before, "copied_rows": rows with id and text of an earlier one, "reasons": {reason: count},
+    whose id another text had before, "copied_rows": rows with id and text of an earlier one, "splits": those that
+    files are named for, "reasons": {reason: count},
     "notes": what the readers found out by themselves}.
 
     Raises StageError if a file cannot be read or has changed since the plan was made, if no row has the text column, if no

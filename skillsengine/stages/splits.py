@@ -1,7 +1,8 @@
 """Which rows train, which validate and which are the test: decided by the readers, from the rows' index alone.
 
-The source's own word comes first; else the hash of the row's cluster of near copies decides (`near_copies`), so that copies of
-one ad never stand on two sides. What is held here are numbers, at most 200 bytes a row, and no text.
+The source's own word comes first: its files `train`, `validation`, `test`. A side that none of them is, is cut out of `train`;
+of a source without such files, out of everything. Then the hash of the row's cluster of near copies decides (`near_copies`), so
+that copies of one ad never stand on two sides. What is held here are numbers, at most 200 bytes a row, and no text.
 """
 
 from __future__ import annotations
@@ -108,7 +109,7 @@ def training_rows(formatted: Sequence[Artifact], split: Split, *, dated: bool) -
     for artifact in formatted:
         index = row_index(artifact)
         texts = clusters.places(index["key"])
-        sides = hashed.sides(index["split"], texts)
+        sides = hashed.sides(artifact, index["split"], texts)
         tested.set(texts[sides == TEST])
         validated.set(texts[sides == VALIDATION])
 
@@ -117,7 +118,7 @@ def training_rows(formatted: Sequence[Artifact], split: Split, *, dated: bool) -
     for artifact in formatted:
         index = row_index(artifact)
         texts = clusters.places(index["key"])
-        sides = hashed.sides(index["split"], texts)
+        sides = hashed.sides(artifact, index["split"], texts)
         learning = index["labelled"] & (sides != TEST)
         held_out = tested.of_cluster(texts) | ((sides == TRAIN) & validated.of_cluster(texts))
         # A copy of what is held out, to the letter; the others of its cluster are near copies.
@@ -144,11 +145,18 @@ def scored_rows(formatted: Artifact, split: Split, *, dated: bool) -> NDArray[np
     index = row_index(formatted)
     if dated:
         return np.ones(len(index), np.bool_)
-    if (index["split"] != UNNAMED).all():
+    if not _to_cut(formatted):
         return np.asarray(index["split"] == TEST)
     clusters = find_clusters([signed_texts(formatted)], split.near_copies)
-    sides = _Hashed(clusters, split, dated=False).sides(index["split"], clusters.places(index["key"]))
+    sides = _Hashed(clusters, split, dated=False).sides(formatted, index["split"], clusters.places(index["key"]))
     return np.asarray(sides == TEST)
+
+
+def _to_cut(formatted: Artifact) -> set[int]:
+    """The held-out sides that no file of the source is. What its files say counts, not what is left of their rows: a file
+    `test` whose rows are all rejected is no reason to take others for it."""
+    said = formatted.summary["splits"]
+    return {side for side in (VALIDATION, TEST) if SPLITS[side] not in said}
 
 
 class _Flags:
@@ -174,13 +182,16 @@ class _Hashed:
         self._clusters, self._split, self._dated = clusters, split, dated
         self._of_first: Places | None = None
 
-    def sides(self, named: Places, texts: NDArray[np.int32]) -> Places:
-        """`TRAIN`, `VALIDATION` or `TEST` of rows: the source's own word (`named`), else their cluster's."""
-        if (named != UNNAMED).all():
+    def sides(self, formatted: Artifact, named: Places, texts: NDArray[np.int32]) -> Places:
+        """`TRAIN`, `VALIDATION` or `TEST` of an artifact's rows: the source's own word (`named`), else their cluster's."""
+        to_cut = _to_cut(formatted)
+        if not to_cut:
             return named
         if self._of_first is None:
             self._of_first = self._hash()
-        return np.where(named == UNNAMED, self._of_first[self._clusters.first[texts]], named)
+        hashed = self._of_first[self._clusters.first[texts]]
+        cut = (named == TRAIN) & np.isin(hashed, list(to_cut))
+        return np.where((named == UNNAMED) | cut, hashed, named)
 
     def _hash(self) -> Places:
         first = self._clusters.first

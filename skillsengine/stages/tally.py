@@ -68,6 +68,7 @@ class Tally:
         self.reasons: Counter[str] = Counter()
         self.first: list[str] = []
         splits = sorted({file.split or "" for file in files}, key=("train", "validation", "test", "").index)
+        self._splits = [split for split in splits if split]
         # Where files name the splits, each gets its share of the limit: the first N rows could all be the test's.
         self._left = None if limit is None else {s: _share(limit, i, len(splits)) for i, s in enumerate(splits)}
 
@@ -105,6 +106,7 @@ class Tally:
             "labels_not_in_text": self.dropped,
             "duplicate_ids": self.duplicate_ids,
             "copied_rows": self.copies,
+            "splits": self._splits,
             "reasons": dict(sorted(self.reasons.items())),
             "notes": list(notes),
         }

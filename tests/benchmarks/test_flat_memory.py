@@ -64,7 +64,7 @@ class Prepared:
             config_for(FORMAT, self._spec, files=[self._file], key="all"), {}, out, Surroundings(self._folder).context
         )
         assert summary["rows"] == self.count
-        self._formatted = as_artifact(out, "format", {})
+        self._formatted = as_artifact(out, "format", {"splits": []})
 
     def profile(self) -> None:
         if self._formatted is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -75,7 +76,6 @@ def test_a_dated_source_needs_none() -> None:
     [
         (("train", "validation", "test"), ""),
         (("train", "test"), ""),
-        (("train", "validation"), "no file is named `test`, so `evaluate` has nothing to score and a run fails there"),
         (
             ("test", "validation"),
             "the files are named test and validation, and none `train`: there is nothing to learn from",
@@ -85,3 +85,12 @@ def test_a_dated_source_needs_none() -> None:
 def test_files_that_are_named_as_splits(named: tuple[str, ...], doubt: str) -> None:
     shares = fit_shares(place(*named), rows(5), dated=False, whole=True)
     assert shares.doubt.startswith(doubt) if doubt else shares == Shares()
+
+
+def test_a_test_that_no_file_is_is_cut_out_of_train() -> None:
+    learned = [replace(row, split="train") for row in rows(12)]
+    given = [*learned, *(replace(row, split="validation") for row in rows(200, 1000))]
+    shares = fit_shares(place("train", "validation"), given, dated=False, whole=True)
+    assert shares == fit_shares(place("train"), learned, dated=False, whole=True)
+    assert shares.test > 0.1, "of 12 ads a tenth may be none"
+    assert sides(learned, shares.test)["test"]

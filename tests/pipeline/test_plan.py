@@ -193,3 +193,26 @@ def test_a_static_source_has_one_partition(settings: Settings) -> None:
 def test_a_score_needs_no_window(settings: Settings) -> None:
     sources = find_sources(tiny_experiment(), "2026-01", settings, trains=False, now=NOW)
     assert (sources.partition, sources.window, set(sources.files)) == ("2026-01", (), {"2026-01"})
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (("train", "dev", "test"), []),
+        (("ads",), []),
+        (("train", "dev"), ["no file is named `test`: 10% of `train` is held out for it (data.split.test)"]),
+        (
+            ("train",),
+            [
+                "no file is named `validation`: 10% of `train` is held out for it (data.split.validation)",
+                "no file is named `test`: 10% of `train` is held out for it (data.split.test)",
+            ],
+        ),
+    ],
+)
+def test_a_side_that_no_file_is_is_told(tmp_path: Path, names: tuple[str, ...], told: list[str]) -> None:
+    settings = make_project(tmp_path, base=False)
+    for name in names:
+        write_month(settings.project / "data" / "static" / f"{name}.jsonl", "2026-01")
+    experiment = tiny_experiment(data={"source": "data/static"})
+    assert list(find_sources(experiment, None, settings).notes) == told

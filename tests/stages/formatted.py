@@ -43,7 +43,8 @@ def formatted(folder: Path, rows: Sequence[Row], key: str = "all") -> Artifact:
     """The `format` artifact of these rows."""
     folder.mkdir(parents=True)
     write_rows(folder, rows)
-    artifact = as_artifact(folder, "format", {"rows": len(rows)})
+    splits = sorted({row.split for row in rows if row.split})
+    artifact = as_artifact(folder, "format", {"rows": len(rows), "splits": splits})
     return Artifact(folder, replace(artifact.manifest, key=key))
 
 
@@ -56,7 +57,7 @@ def index_only(folder: Path, keys: NDArray[np.uint64], signatures: Signatures) -
     np.save(folder / INDEX, index)
     np.save(folder / SIGNATURES, signatures.astype("<u4"))
     (folder / ROWS).touch()
-    return as_artifact(folder, "format", {"rows": len(keys)})
+    return as_artifact(folder, "format", {"rows": len(keys), "splits": []})
 
 
 def signed(folder: Path, texts: Sequence[str], name: str) -> SignedTexts:

@@ -44,7 +44,9 @@ def ad(name: str) -> Row:
 def partition(folder: Path, rows: list[Row], key: str = "2026-06") -> Artifact:
     folder.mkdir(parents=True)
     write_rows(folder, rows)
-    artifact = as_artifact(folder, "format", {"rows": len(rows)})
+    artifact = as_artifact(
+        folder, "format", {"rows": len(rows), "splits": sorted({row.split for row in rows if row.split})}
+    )
     return replace(artifact, manifest=replace(artifact.manifest, key=key))
 
 
@@ -234,7 +236,7 @@ def test_where_every_row_was_trained_on_it_says_so(tmp_path: Path) -> None:
 
 
 def test_a_source_without_test_rows_is_named_with_the_mend(tmp_path: Path) -> None:
-    rows = [replace(ad(name), split="train") for name in ADS]
+    rows = [replace(ad(name), split="validation") for name in ADS]
     with pytest.raises(
         StageError,
         match=r"no row to score in partition 2026-06: none of its 4 rows is a test row.*data\.split\.test.*0\.1",

@@ -53,6 +53,7 @@ def test_the_smallest_summary(tmp_path: Path) -> None:
         "labels_not_in_text": 1,
         "duplicate_ids": 0,
         "copied_rows": 0,
+        "splits": [],
         "reasons": {"not JSON": 1},
         "notes": [],
     }

@@ -60,7 +60,8 @@ def make_row(number: int, *, words: int, labelled: bool = True, split: str | Non
 def formatted(folder: Path, rows: list[Row], **config: Any) -> Artifact:
     folder.mkdir()
     write_rows(folder, rows)
-    return as_artifact(folder, "format", {}, **config)
+    splits = ["train", "validation", "test"] if any(row.split for row in rows) else []
+    return as_artifact(folder, "format", {"splits": splits}, **config)
 
 
 def spec_of(**sections: Any) -> Experiment:

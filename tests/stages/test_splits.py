@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -215,3 +216,35 @@ def test_the_index_takes_at_most_200_bytes_a_row(tmp_path: Path, shape: str) -> 
     each = (peak(90_000) - peak(30_000)) / 60_000
     print(f"{each:.0f} bytes a row")
     assert each < 200
+
+
+@pytest.mark.parametrize(
+    ("files", "cut"),
+    [
+        (("train",), {VALIDATION, TEST}),
+        (("train", "validation"), {TEST}),
+        (("train", "test"), {VALIDATION}),
+        (("train", "validation", "test"), set()),
+    ],
+)
+def test_a_side_that_no_file_is_is_cut_out_of_train(tmp_path: Path, files: tuple[str, ...], cut: set[int]) -> None:
+    rows = [
+        row(ad_text(100 * place + n), id=f"{split}-{n}", split=split)
+        for place, split in enumerate(files)
+        for n in range(40)
+    ]
+    artifact = formatted(tmp_path / "all", rows)
+    used = training_rows([artifact], HALVES, dated=False)
+    tested = {each.id for each in read_rows(artifact, scored_rows(artifact, HALVES, dated=False).tobytes())}
+    sides = {TRAIN: set(ids(used, TRAIN)), VALIDATION: set(ids(used, VALIDATION)), TEST: tested}
+    assert sum(map(len, sides.values())) == len(rows), "every row is on one side"
+    assert all(any(name.startswith("train-") for name in sides[side]) == (side in cut) for side in (VALIDATION, TEST))
+    for split in set(files) - {"train"}:
+        assert {f"{split}-{n}" for n in range(40)} <= sides[SPLITS.index(split)], "what files say holds"
+
+
+def test_a_test_file_of_which_nothing_is_left_is_not_made_up_for(tmp_path: Path) -> None:
+    made = formatted(tmp_path / "all", [row(ad_text(n), split="train") for n in range(40)])
+    said = Artifact(made.path, replace(made.manifest, summary=made.summary | {"splits": ["train", "test"]}))
+    assert not scored_rows(said, HALVES, dated=False).any()
+    assert scored_rows(made, HALVES, dated=False).any()

@@ -68,7 +68,7 @@ class Training:
         folder = self.folder / f"rows-{key}"
         folder.mkdir(exist_ok=True)
         write_rows(folder, given)
-        made = as_artifact(folder, "format", {"rows": len(given)})
+        made = as_artifact(folder, "format", {"rows": len(given), "splits": ["train", "validation", "test"]})
         self.inputs[f"format[{key}]"] = replace(made, manifest=replace(made.manifest, key=key))
 
     def run(
