@@ -103,7 +103,8 @@ def _stamps(folder: Path, suffixes: tuple[str, ...]) -> tuple[tuple[str, int, in
                 path = os.path.join(parent, name)  # noqa: PTH118 - walked every few seconds, over a thousand files
                 try:
                     stat = os.stat(path)  # noqa: PTH116
-                except FileNotFoundError:
-                    continue  # removed while we walk: the next look sees it gone
+                except OSError:
+                    found.append((path, 0, 0, 0))  # removed while we walk, or a link to nothing: told when it is read
+                    continue
                 found.append((path, stat.st_mtime_ns, stat.st_size, stat.st_ino))
     return tuple(sorted(found))

@@ -7,7 +7,9 @@ wrong: Airflow shows it as an import error, and the DAG with its running runs go
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
+import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,8 +20,11 @@ from skillsengine.airflow.dagfile import MARKER, broken_file, good_file
 from skillsengine.settings import SettingsError
 from skillsengine.spec.errors import Problem, SpecError
 from skillsengine.spec.load import Loaded, check_specs, resolved
+from skillsengine.spec.schema import NAME_PATTERN
 
 _LOCK = ".skillsengine.lock"
+_MAX_NAME = 255
+"""Bytes."""
 _HEAD = len(MARKER.encode())
 
 
@@ -83,12 +88,22 @@ def _wanted(
             files[good] = text
             continue
         errors.append(result)
-        if has_good := stands.exists() and _is_ours(stands):
+        # A stem that is no name never had a good file: `a.yaml.py` beside `a.yaml.yaml` is the error file of `a.yaml`.
+        named = re.fullmatch(NAME_PATTERN, path.stem) is not None
+        if has_good := named and stands.exists() and _is_ours(stands):
             files.setdefault(good, None)
         # Under the spec's own sub-folder: two specs of one name are both told, each in a file of its own.
-        name = f"{path.relative_to(experiments).as_posix()}.py"
+        name = _error_file(path.relative_to(experiments))
         files[name] = broken_file(source=source, name=path.stem, message=str(result), has_good=has_good)
     return files, errors
+
+
+def _error_file(spec: Path) -> str:
+    """`team/a.yaml` -> `team/a.yaml.py`; a name that would become too long for a file is shortened."""
+    name = f"{spec.name}.py"
+    if len(os.fsencode(name)) > _MAX_NAME:
+        name = f"{spec.name[:20]}-{hashlib.sha256(os.fsencode(spec.name)).hexdigest()[:12]}.yaml.py"
+    return spec.with_name(name).as_posix()
 
 
 def _in_the_way(source: str, stands: Path) -> SpecError:
@@ -123,7 +138,9 @@ def _write(path: Path, text: str) -> bool:
             return False
         before = path.stat().st_mtime_ns
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside = path.with_name(
+        f".{os.getpid()}.part"
+    )  # a name of its own length: the file's may be as long as names can be
     try:
         beside.write_bytes(data)
         stamp = max(time.time_ns(), before + 1_000_000)

@@ -16,6 +16,7 @@ from skillsengine.spec.errors import Problem
 from skillsengine.spec.masking import names_secret
 from skillsengine.spec.scalars import found, resolve, shorten
 from skillsengine.spec.schema import Experiment
+from skillsengine.spec.secrets import SECRET_KEY
 from skillsengine.spec.source import Broken, Node, Part, Place, dotted, find, leaves, plain
 from skillsengine.spec.suggest import closest
 
@@ -184,7 +185,7 @@ def _meant(path: _Path, schema: allowed.Schema) -> str:
     """What an unknown key was probably meant to be."""
     word, known = str(path[-1]), dict(allowed.keys(schema))
     if names_secret(word):
-        return "a secret never stands in a spec: name an Airflow connection, or set WANDB_API_KEY where the stages run"
+        return SECRET_KEY
     near = closest(word, [*known, _WRITTEN_ONLY] if len(path) == 1 else known)
     if near == _WRITTEN_ONLY:
         return "did you mean `extends`? (a file, or a list of files)"

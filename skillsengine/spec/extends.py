@@ -8,9 +8,10 @@ from pathlib import Path
 
 from skillsengine.spec.errors import Problem, SpecError
 from skillsengine.spec.scalars import found, shorten
+from skillsengine.spec.secrets import secrets_in
 from skillsengine.spec.source import Broken, Node, Place, merge
 from skillsengine.spec.suggest import closest
-from skillsengine.spec.text import read_source
+from skillsengine.spec.text import printable, read_source
 from skillsengine.spec.yaml_text import parse
 
 MAX_FILES = 50
@@ -31,15 +32,15 @@ class Reader:
 
     def shown(self, path: Path) -> str:
         """How people call a file: from the folder that holds `experiments/`, if it is in there."""
-        for real in (normal, Path.resolve):  # as it was typed first, then with links followed
+        for real in (normal, followed):  # as it was typed first, then with links followed
             absolute, folder = real(path), real(self.experiments)
             if absolute.is_relative_to(folder):
-                return absolute.relative_to(folder.parent).as_posix()
-        return str(path)
+                return printable(absolute.relative_to(folder.parent).as_posix())
+        return printable(str(path))
 
     def read(self, path: Path) -> Node | None:
         """The merged tree of `path`: what it extends, in order, with its own values on top; None if it has none."""
-        real = path.resolve()
+        real = followed(path)
         if real in self._done:
             return self._done[real]
         self._open.append(real)
@@ -59,6 +60,7 @@ class Reader:
             self.problems.extend(error.problems)
             return None
         self.texts[path] = text
+        self.problems.extend(secrets_in(source, text))
         before = len(self.problems)
         tree = parse(source, text, self.problems)
         start = Place(source)
@@ -66,7 +68,7 @@ class Reader:
             return replace(tree, at=start)
         if len(self.problems) > before:
             return None
-        least = f"a spec holds at least\nname: {path.stem}\ndata: {{source: data/ads.jsonl}}"
+        least = f"a spec holds at least\nname: {shorten(path.stem)}\ndata: {{source: data/ads.jsonl}}"
         if tree is None or tree.value is None:
             self.problems.append(start.problem("", "the file is empty", least, excerpt=False))
         else:
@@ -91,6 +93,9 @@ class Reader:
         if named is None or isinstance(named.value, Broken):
             return []
         entries = named.value if isinstance(named.value, list) else [named]
+        if len(entries) > MAX_FILES:
+            self._report(entries[MAX_FILES], f"more than {MAX_FILES} files extend one another")
+            entries = entries[:MAX_FILES]
         texts = []
         for node in entries:
             if isinstance(node.value, str) and node.value:
@@ -113,7 +118,8 @@ class Reader:
             real, roots = target.resolve(), self.experiments.resolve()
             missing = not real.is_file()
         except (OSError, RuntimeError) as error:
-            self._report(node, f"`{shorten(text)}` cannot be read: {error}")
+            reason = error.strerror if isinstance(error, OSError) else "a link that leads to itself"
+            self._report(node, f"`{shorten(text)}` cannot be read: {reason}")
             return None
         if not real.is_relative_to(roots):
             self._report(node, f"`{shorten(text)}` leads out of `{self.experiments.name}/`", _EXAMPLE)
@@ -131,11 +137,19 @@ class Reader:
     def _near(self, path: Path, text: str) -> str:
         """The file that was probably meant, or where it was looked for."""
         folder = path.parent.resolve()
-        files = [p for p in self.experiments.resolve().rglob("*.yaml") if p.resolve() not in self._open]
+        files = [p for p in self.experiments.resolve().rglob("*.yaml") if followed(p) not in self._open]
         relative = {Path(os.path.relpath(p, folder)).as_posix(): p for p in files}
         by_name = {p.name: name for name, p in relative.items()}
         near = closest(text, relative) or by_name.get(closest(Path(text).name, by_name) or "")
         return f"did you mean `{near}`?" if near else f"a path is relative to {self.shown(path.parent)}/"
+
+
+def followed(path: Path) -> Path:
+    """`path` with its symbolic links followed, as far as they lead anywhere."""
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError):  # in a circle
+        return normal(path)
 
 
 def normal(path: Path) -> Path:

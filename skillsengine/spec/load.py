@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import defaultdict
 from collections.abc import Sequence
@@ -11,12 +12,14 @@ from typing import Any
 
 from skillsengine.spec.check import check
 from skillsengine.spec.errors import Problem, SpecError
-from skillsengine.spec.extends import Reader, normal
+from skillsengine.spec.extends import Reader, followed, normal
 from skillsengine.spec.interpolate import interpolate
 from skillsengine.spec.overrides import apply, parse_override
 from skillsengine.spec.scalars import shorten
 from skillsengine.spec.schema import NAME_PATTERN, Experiment
+from skillsengine.spec.secrets import secret_values, told_once
 from skillsengine.spec.source import Node, Place, Source, Sources
+from skillsengine.spec.text import printable
 
 FOLDER = "experiments"
 
@@ -55,6 +58,7 @@ def load_spec(path: Path, *, overrides: Sequence[str] = (), experiments: Path | 
         raise SpecError(_sorted(problems, reader))
     root, trusted = apply(root, overrides, problems)
     root = interpolate(root, problems)
+    problems.extend(secret_values(root, problems))
     experiment, found = check(root, incomplete=reader.incomplete)
     other_name = _other_name(root, path)
     if other_name:
@@ -87,10 +91,12 @@ def check_specs(experiments: Path) -> dict[Path, Loaded | SpecError]:
         try:
             results[path] = load_spec(path, experiments=experiments)
         except SpecError as error:
-            results[path] = error
+            if os.path.lexists(path):  # or it was taken away since the folder was listed
+                results[path] = error
     by_stem: dict[str, list[Path]] = defaultdict(list)
-    for path in find_specs(experiments):
-        by_stem[path.stem.casefold()].append(path)
+    for path in results:
+        if path.suffix == ".yaml":
+            by_stem[path.stem.casefold()].append(path)
     reader = Reader(experiments)
     for same in by_stem.values():
         for path in same if len(same) > 1 else ():
@@ -114,8 +120,16 @@ def _candidates(experiments: Path) -> list[Path]:
     return sorted(
         path
         for path in experiments.rglob("*")
-        if path.suffix.lower() in (".yaml", ".yml") and not _hidden(path, experiments) and path.is_file()
+        if path.suffix.lower() in (".yaml", ".yml") and not _hidden(path, experiments) and not _is_folder(path)
     )
+
+
+def _is_folder(path: Path) -> bool:
+    """Whether `path` may hold specs; all else is read, and told if it is no file: a pipe, a link to nothing."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
 
 
 def _hidden(path: Path, experiments: Path) -> bool:
@@ -130,7 +144,10 @@ def _no_spec(path: Path, experiments: Path, shown: str) -> Problem | None:
         message = "not a spec: files and folders that begin with `_` or `.` hold what specs extend"
         return place.problem("", message, "check a spec that extends it")
     if path.suffix != ".yaml":
-        return place.problem("", "a spec's file ends in .yaml", f"rename it to {path.stem}.yaml")
+        return place.problem("", "a spec's file ends in .yaml", f"rename it to {printable(path.stem)}.yaml")
+    if normal(path).is_relative_to(normal(experiments)) and not followed(path).is_relative_to(followed(experiments)):
+        message = f"a link that leads out of `{experiments.name}/`"
+        return place.problem("", message, "copy the file here: whoever may add a spec must not read other files by it")
     return None
 
 
@@ -140,8 +157,8 @@ def _other_name(root: Node, path: Path) -> Problem | None:
     name = node.value if node else None
     if node is None or not isinstance(name, str) or name == path.stem:
         return None
-    message = f"`{shorten(name)}` is not the file's name `{path.stem}`"
-    if re.search(NAME_PATTERN, path.stem):
+    message = f"`{shorten(name)}` is not the file's name `{shorten(printable(path.stem))}`"
+    if re.fullmatch(NAME_PATTERN, path.stem):
         return node.at.problem("name", message, f"write `name: {path.stem}`, or rename the file")
     return node.at.problem("name", message, f"rename the file: a name is like {NAME_PATTERN}")
 
@@ -154,4 +171,4 @@ def _sorted(problems: Sequence[Problem], reader: Reader) -> list[Problem]:
         last = len(order) + (problem.line is None)
         return order.get(problem.file, last), problem.line or 0, problem.column or 0
 
-    return sorted(problems, key=rank)
+    return sorted(told_once(problems), key=rank)
