@@ -17,6 +17,7 @@ from skillsengine.draft.spec_text import Draft, spec_text
 from skillsengine.draft.usable import Usable, usable_rows
 from skillsengine.draft.write import check
 from skillsengine.settings import Settings
+from skillsengine.spec.json_schema import modeline
 from skillsengine.spec.load import Loaded
 
 
@@ -70,5 +71,5 @@ def make_draft(
         doubts=tuple(doubt for doubt in found if doubt),
         today=now.date(),
     )
-    text = spec_text(draft)
+    text = modeline(settings) + spec_text(draft)
     return Made(draft, source, usable, text, check(text, name, settings))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from skillsengine.draft.guess import Options
 from skillsengine.draft.make import Made, make_draft
@@ -19,6 +20,7 @@ from skillsengine.settings import Settings, load_settings
 from skillsengine.spec.load import load_spec
 from tests.conftest import PROJECT
 from tests.draft.support import ads
+from tests.spec.test_json_schema import data_of
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -62,6 +64,22 @@ def test_a_static_source(settings: Settings) -> None:
     assert made.text.startswith(
         "# Drafted by `skillsengine new` on 2026-11-20 from all 200 rows of data/ads.jsonl. The comments"
     )
+
+
+@pytest.mark.parametrize("base", [None, "meta-llama/Llama-2-13b-hf"])
+@pytest.mark.parametrize("rows", [ads(200), dated(600)], ids=["static", "dated"])
+def test_an_editor_checks_it_where_the_project_has_the_schema(
+    settings: Settings, rows: list[dict[str, Any]], base: str | None
+) -> None:
+    write(settings.project / "ads.jsonl", rows)
+    assert "yaml-language-server" not in draft(settings, "ads.jsonl", base).text
+    shutil.copytree(PROJECT / "schema", settings.project / "schema")
+    made = draft(settings, "ads.jsonl", base)
+    named = re.match(r"# yaml-language-server: \$schema=(\S+)\n", made.text)
+    assert named is not None
+    schema = json.loads((settings.experiments / named[1]).read_text(encoding="utf-8"))
+    errors = Draft202012Validator(schema).iter_errors(data_of(made.text))
+    assert [error.message for error in errors] == []
 
 
 def test_lines_that_are_switched_off_may_be_switched_on(settings: Settings) -> None:
