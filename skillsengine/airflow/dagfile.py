@@ -10,6 +10,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from skillsengine.spec.text import printable
+
 MARKER = "# Made by skillsengine from "
 """How every file of ours begins; only files that begin so are ever overwritten or deleted."""
 
@@ -62,6 +64,8 @@ def broken_file(*, source: str, name: str, message: str, has_good: bool) -> str:
     """The DAG file that turns what is wrong with a spec into an import error of Airflow's, message first."""
     stays = "the last good DAG stays" if has_good else "it has no DAG yet"
     headline = f"{name} does not compile; {stays}"
+    # A file's name may hold anything, a line break and a line of Python too.
+    source = printable(source)
     return _BROKEN.format(marker=MARKER, source=source, message=literal(message), headline=headline)
 
 
