@@ -125,16 +125,18 @@ def show_next(made: Made, settings: Settings, spec: str) -> None:
             (f"skillsengine doctor {spec}", "can this machine have the base, and run it?"),
             (f"skillsengine pull {spec}", "fetch the base ahead of the first run"),
         ]
+    scheduled = draft.history is not None and not draft.history.awaited
     where = "where there is a GPU" if draft.base.large else "minutes at most on a CPU"
     steps += [
         (f"skillsengine run {spec} --limit 50", f"a smoke test of 50 rows, {where}; registers nothing"),
         (f"skillsengine run {spec}", "the whole job, here"),
         (
             "make up" if (settings.project / "Makefile").is_file() else "skillsengine up",
-            "start Airflow, where the experiment is a DAG already",
+            "start Airflow, where the experiment is a DAG already"
+            + ("" if scheduled else ": `Trigger` there starts a run"),
         ),
     ]
-    if draft.history is not None:
+    if scheduled:
         steps.append((f"skillsengine unpause {draft.name}", "let its schedule run"))
     width = max(len(command) for command, _ in steps)
     out.print("next:")

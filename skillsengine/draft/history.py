@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 
 from skillsengine.draft.guess_dates import WINDOWS
-from skillsengine.sources.keys import is_complete, parse_key, previous
+from skillsengine.sources.keys import is_complete, key_of, parse_key, previous
 from skillsengine.spec.schema import Period
 
+_LATE: dict[Period, int] = {"day": 2}
+"""Partitions by which ads may be late without a scheduled run's giving up (`data.wait`, three days)."""
 _MOST = 600
 """The longest window that a spec allows."""
 
@@ -24,6 +26,10 @@ class History:
     start_why: str
     doubt: str = ""
     """Why the first run fails; empty where it does not."""
+    awaited: str = ""
+    """The newest partition that is over, where it has no ads: a scheduled run would wait for them and fail in the end."""
+    newest: str = ""
+    """The newest partition that is over and has ads; empty where there are not two such."""
 
 
 def fit_history(keys: Sequence[str], period: Period, now: datetime, *, whole: bool) -> History:
@@ -50,7 +56,13 @@ def fit_history(keys: Sequence[str], period: Period, now: datetime, *, whole: bo
         why += f" ({held} is all there is)" if held < window else ""
         window = held
     start = f"the first {period} with data before it to learn from: no backfill reaches further"
-    return History(window, why, parse_key(complete[1], period), start)
+    awaited = _awaited(newest, period, now) if whole else ""
+    return History(window, why, parse_key(complete[1], period), start, awaited=awaited, newest=newest)
+
+
+def _awaited(newest: str, period: Period, now: datetime) -> str:
+    over = previous(key_of(now.astimezone(UTC).date(), period), 1 + _LATE.get(period, 0), period)
+    return "" if newest >= over[0] else over[-1]
 
 
 def _too_short(complete: Sequence[str], period: Period, *, whole: bool) -> str:

@@ -64,6 +64,17 @@ def _top(draft: Draft) -> list[str]:
             Line("schedule", '"0 3 * * 1"', "Mondays at 3 (UTC): take this line instead, and the next", off=True),
             Line("start_date", f"{draft.today}", off=True),
         ]
+    elif history.awaited:
+        lines += [
+            Line("schedule", "none", f"by hand: a run takes the newest {period} with ads, {history.newest}"),
+            Line(
+                "schedule",
+                "partition",
+                f"one run a {period}; take this line once ads of {history.awaited} are there, for which it would wait now",
+                off=True,
+            ),
+            Line("start_date", f"{history.start}", history.start_why),
+        ]
     else:
         lines += [
             Line(

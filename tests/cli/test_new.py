@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from skillsengine.sources.keys import key_of, previous
 from skillsengine.spec.load import load_spec
 from tests.cli.conftest import Command
 from tests.conftest import PROJECT
@@ -136,18 +138,42 @@ def test_from_an_own_file_to_a_run(command: Command, project: Path, elsewhere: P
 
 
 def test_months_in_files(command: Command, project: Path, elsewhere: Path) -> None:
-    for number, key in enumerate(("2026-01", "2026-02", "2026-03")):
+    months = previous(key_of(datetime.now(UTC).date()), 3)
+    for number, key in enumerate(months):
         (elsewhere / f"{key}.jsonl").write_text(as_jsonl(ads(20, number * 20)))
     said = command("new", "mine", "--data", str(elsewhere), "--base", "base")
     assert said.code == 0, said.err
     experiment = spec_of(project)
     assert experiment.data.source == "data/own/mine/{partition}.jsonl"
-    assert (experiment.data.window, str(experiment.start_date), experiment.paused) == (2, "2026-02-01", True)
+    assert (experiment.data.window, str(experiment.start_date)) == (2, f"{months[1]}-01")
+    assert (experiment.schedule, experiment.paused) == ("partition", True)
     assert "skillsengine unpause mine " in said.out
     ran = command("run", "experiments/mine.yaml", "--limit", "50")
     assert ran.code == 0, ran.err
-    assert "partition 2026-03" in ran.out
+    assert f"partition {months[-1]}" in ran.out
     assert "has no data for" not in ran.out
+
+
+def test_months_of_long_ago_are_run_by_hand(command: Command, project: Path, elsewhere: Path) -> None:
+    """A schedule would wait for the ads of last month, which an export of old ones does not have."""
+    for number, key in enumerate(("2021-01", "2021-02", "2021-03")):
+        (elsewhere / f"{key}.jsonl").write_text(as_jsonl(ads(20, number * 20)))
+    said = command("new", "mine", "--data", str(elsewhere), "--base", "base")
+    assert said.code == 0, said.err
+    experiment = spec_of(project)
+    assert (experiment.effective_schedule, str(experiment.start_date), experiment.paused) == (
+        "none",
+        "2021-02-01",
+        False,
+    )
+    text = (project / "experiments" / "mine.yaml").read_text()
+    assert "by hand: a run takes the newest month with ads, 2021-03" in text
+    last = previous(key_of(datetime.now(UTC).date()), 1)[0]
+    assert f"take this line once ads of {last} are there" in text
+    assert "unpause" not in said.out and "`Trigger` there starts a run" in said.out
+    scheduled = re.sub(r"(?m)^schedule: none.*\n", "", text).replace("# schedule: partition", "schedule: partition")
+    (project / "experiments" / "mine.yaml").write_text(scheduled)
+    assert command("validate", "experiments/mine.yaml").out == "ok mine.yaml: mine, schedule partition\n"
 
 
 def test_a_column_with_dates(command: Command, project: Path) -> None:

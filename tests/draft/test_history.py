@@ -9,6 +9,7 @@ import pytest
 from skillsengine.draft.guess_dates import WINDOWS
 from skillsengine.draft.history import fit_history
 from skillsengine.sources.keys import previous
+from skillsengine.spec.schema import Period
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 
@@ -69,3 +70,23 @@ def test_weeks_and_quarters() -> None:
     weeks = fit_history(["2026-W40", "2026-W41", "2026-W42"], "week", NOW, whole=True)
     assert (weeks.window, weeks.start) == (2, date(2026, 10, 5))
     assert fit_history(["2025-Q4", "2026-Q3"], "quarter", NOW, whole=True).window == 3
+
+
+@pytest.mark.parametrize(
+    ("period", "newest", "awaited"),
+    [
+        ("month", "2026-10", ""),
+        ("month", "2026-09", "2026-10"),
+        ("quarter", "2026-Q3", ""),
+        ("quarter", "2026-Q2", "2026-Q3"),
+        ("week", "2026-W46", ""),
+        ("week", "2026-W45", "2026-W46"),
+        ("day", "2026-11-17", ""),  # two days late: within `data.wait`
+        ("day", "2026-11-16", "2026-11-19"),
+    ],
+)
+def test_what_a_schedule_would_wait_for(period: Period, newest: str, awaited: str) -> None:
+    keys = [*previous(newest, 3, period), newest]
+    history = fit_history(keys, period, NOW, whole=True)
+    assert (history.newest, history.awaited) == (newest, awaited)
+    assert fit_history(keys, period, NOW, whole=False).awaited == "", "more may be there"
