@@ -7,6 +7,7 @@
 | `SKILLSENGINE_CATALOG` | SQLAlchemy address of the catalog | SQLite in the home |
 | `SKILLSENGINE_DATA_ROOTS` | further folders a spec may read from, joined by the path separator | none |
 | `SKILLSENGINE_AIRFLOW_URL` | address of Airflow's API, for links and run notes; `http://user:password@host` where it asks for a login | none |
+| `SKILLSENGINE_ENV` | name of the overlay `experiments/_env/<name>.yaml` that is laid over every spec | none |
 """  # noqa: E501
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
+
+OVERLAYS = "_env"
+"""Folder of the overlays, in `experiments/`."""
 
 
 class SettingsError(Exception):
@@ -34,10 +38,30 @@ class Settings:
     named: Path | None = None
     """`project` as it was named, with its links: what outlives this process keeps this one, because a link may be turned to
     another folder (git-sync does so with each pull). None where nobody named it."""
+    environment: str | None = None
+    """Name of the overlay; `overlay` is its file."""
 
     @property
     def experiments(self) -> Path:
         return self.project / "experiments"
+
+    @property
+    def overlay(self) -> Path | None:
+        """The file whose values are laid over every spec; None where SKILLSENGINE_ENV is not set.
+
+        Raises SettingsError if there is no such file: looked for only by what reads specs, and at each reading anew.
+        """
+        if self.environment is None:
+            return None
+        folder = self.experiments / OVERLAYS
+        names = sorted(path.stem for path in folder.glob("*.yaml"))
+        if self.environment not in names:
+            there = f"There are: {', '.join(names)}." if names else "There are none."
+            raise SettingsError(
+                f"SKILLSENGINE_ENV={self.environment!r}: there is no such file in {folder}/. {there} "
+                "Name one of them without its ending, write the file, or unset the variable."
+            )
+        return folder / f"{self.environment}.yaml"
 
     @property
     def store_root(self) -> Path:
@@ -78,7 +102,10 @@ def load_settings(project: Path | None = None) -> Settings:
     home = Path(os.environ.get("SKILLSENGINE_HOME") or project / ".skillsengine").resolve()
     roots = tuple(Path(p).resolve() for p in os.environ.get("SKILLSENGINE_DATA_ROOTS", "").split(os.pathsep) if p)
     catalog = os.environ.get("SKILLSENGINE_CATALOG") or f"sqlite:///{home / 'catalog.db'}"
-    return Settings(project, home, catalog, roots, os.environ.get("SKILLSENGINE_AIRFLOW_URL") or None, as_named)
+    airflow_url = os.environ.get("SKILLSENGINE_AIRFLOW_URL") or None
+    return Settings(
+        project, home, catalog, roots, airflow_url, as_named, environment=os.environ.get("SKILLSENGINE_ENV") or None
+    )
 
 
 def without_login(url: str) -> str:

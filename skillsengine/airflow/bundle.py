@@ -71,7 +71,9 @@ class ExperimentsBundle(BaseDagBundle):  # type: ignore[misc]  # airflow ships n
         from skillsengine.airflow.compile import compile_experiments
 
         experiments = _stamps(self._settings.experiments, _SPEC_SUFFIXES)
-        report = compile_experiments(self._settings.experiments, self._path, project=self._settings.named)
+        report = compile_experiments(
+            self._settings.experiments, self._path, project=self._settings.named, overlay=self._settings.overlay
+        )
         now = time.monotonic()
         self._changed |= {name: now for name in report.written}
         if report.changed:

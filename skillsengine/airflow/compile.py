@@ -44,10 +44,13 @@ class CompileReport:
         return bool(self.written or self.removed)
 
 
-def compile_experiments(experiments: Path, out: Path, *, project: Path | None = None) -> CompileReport:
+def compile_experiments(
+    experiments: Path, out: Path, *, project: Path | None = None, overlay: Path | None = None
+) -> CompileReport:
     """Make `out` hold one DAG file for every spec of `experiments`, and none of ours for specs that are gone.
 
     The files remember `project`, by default the folder above `experiments`, as where a task finds what belongs to it.
+    The values of the file `overlay` are laid over every spec, and stand in the DAG files: tasks read no overlay.
 
     Files that do not begin with the marker are never touched; where one stands in the way, the spec gets an error file.
     May run in several processes at once: a lock file in `out` lets them take turns. Raises OSError if `out` cannot be
@@ -58,7 +61,9 @@ def compile_experiments(experiments: Path, out: Path, *, project: Path | None = 
         raise SettingsError(f"{experiments}: there is no such folder. The DAG files in {out} stay as they are.")
     out.mkdir(parents=True, exist_ok=True)
     with _turn(out):
-        files, errors = _wanted(experiments, check_specs(experiments), out, project or experiments.parent)
+        files, errors = _wanted(
+            experiments, check_specs(experiments, overlay=overlay), out, project or experiments.parent
+        )
         written = [name for name, text in files.items() if text is not None and _write(out / name, text)]
         removed = sorted(
             path.relative_to(out).as_posix() for path in _ours(out) if path.relative_to(out).as_posix() not in files

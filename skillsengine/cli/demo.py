@@ -28,7 +28,8 @@ _UNDER_WAY = ("queued", "running")
 
 def run_demo(settings: Settings, port: int | None = None, console: Console = out) -> None:
     """The whole demo. Raises typer.Exit(1) with a plain text if the run fails, EmbeddedError if Airflow does not start."""
-    experiment = load_spec(settings.experiments / f"{SPEC}.yaml", experiments=settings.experiments).experiment
+    spec = settings.experiments / f"{SPEC}.yaml"
+    experiment = load_spec(spec, experiments=settings.experiments, overlay=settings.overlay).experiment
     plan = make_plan(experiment, find_sources(experiment, None, settings), settings)
     store, catalog = Store(settings.store_root), Catalog.open(settings.catalog_url)
     todo = [(step, why) for step, why in explain(plan, store, catalog) if why]

@@ -37,15 +37,16 @@ def doctor(
     """
     examine = import_heavy("skillsengine.doctor.examine").examine
     settings = settings_for(specs[0] if specs else None)
+    overlay = settings.overlay
     checked: dict[Path, Loaded | SpecError] = {}
     if specs:
         for path in specs:
             try:
-                checked[path] = load_spec(path, experiments=settings.experiments)
+                checked[path] = load_spec(path, experiments=settings.experiments, overlay=overlay)
             except SpecError as error:
                 checked[path] = error
     else:
-        checked = dict(check_specs(settings.experiments))
+        checked = dict(check_specs(settings.experiments, overlay=overlay))
     found = []
     for finding in examine(checked, settings):
         found.append(finding)

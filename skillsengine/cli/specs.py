@@ -39,7 +39,9 @@ def add_to(app: typer.Typer) -> None:
 def load(spec: Path, overrides: list[str] | None) -> tuple[Loaded, Settings]:
     """A spec with its overrides, and the settings of its project. Raises SpecError and SettingsError."""
     settings = settings_for(spec)
-    return load_spec(spec, overrides=tuple(overrides or ()), experiments=settings.experiments), settings
+    overlay = settings.overlay
+    loaded = load_spec(spec, overrides=tuple(overrides or ()), experiments=settings.experiments, overlay=overlay)
+    return loaded, settings
 
 
 def validate(specs: Annotated[list[Path] | None, typer.Argument(metavar="SPEC...")] = None) -> None:
@@ -50,7 +52,8 @@ def validate(specs: Annotated[list[Path] | None, typer.Argument(metavar="SPEC...
     Example: `skillsengine validate experiments/job-skills-demo.yaml`
     """
     settings = settings_for(specs[0] if specs else None)
-    found = check_specs(settings.experiments)
+    overlay = settings.overlay
+    found = check_specs(settings.experiments, overlay=overlay)
     wanted = {path.resolve() for path in specs} if specs else None
     checked: dict[Path, Loaded | SpecError] = {
         path: result for path, result in found.items() if wanted is None or path.resolve() in wanted
@@ -58,7 +61,7 @@ def validate(specs: Annotated[list[Path] | None, typer.Argument(metavar="SPEC...
     for path in wanted or ():
         if path not in {p.resolve() for p in checked}:
             try:
-                checked[path] = load_spec(path, experiments=settings.experiments)
+                checked[path] = load_spec(path, experiments=settings.experiments, overlay=overlay)
             except SpecError as error:
                 checked[path] = error
     broken = 0
@@ -70,6 +73,8 @@ def validate(specs: Annotated[list[Path] | None, typer.Argument(metavar="SPEC...
             out.print(
                 f"[green]ok[/] {path.name}: {result.experiment.name}, schedule {result.experiment.effective_schedule}"
             )
+    if overlay is not None:
+        out.print(f"with the values of {overlay.relative_to(settings.project)} (SKILLSENGINE_ENV)", markup=False)
     if not checked:
         out.print(f"no specs in {settings.experiments}")
     if broken:
@@ -148,7 +153,7 @@ def compile_(
     from skillsengine.airflow.compile import compile_experiments
 
     settings = settings_for(project / "experiments" / "any" if project else None)
-    report = compile_experiments(settings.experiments, out_, project=settings.named)
+    report = compile_experiments(settings.experiments, out_, project=settings.named, overlay=settings.overlay)
     for name in report.written:
         out.print(f"[green]written[/] {name}")
     for name in report.removed:

@@ -6,11 +6,12 @@ import subprocess
 from pathlib import Path
 
 from skillsengine.settings import Settings
+from skillsengine.spec.load import find_specs
 
 
 def spec_file(settings: Settings, name: str) -> Path | None:
     """The file of the experiment `name`, or None if it is gone."""
-    return next(iter(sorted(settings.experiments.rglob(f"{name}.yaml"))), None)
+    return next((path for path in find_specs(settings.experiments) if path.stem == name), None)
 
 
 def spec_commit(settings: Settings, name: str) -> str | None:

@@ -38,13 +38,16 @@ class Reader:
                 return printable(absolute.relative_to(folder.parent).as_posix())
         return printable(str(path))
 
-    def read(self, path: Path) -> Node | None:
-        """The merged tree of `path`: what it extends, in order, with its own values on top; None if it has none."""
+    def read(self, path: Path, *, part: bool = False) -> Node | None:
+        """The merged tree of `path`: what it extends, in order, with its own values on top; None if it has none.
+
+        `part` says that the file may be empty, being laid over a spec.
+        """
         real = followed(path)
         if real in self._done:
             return self._done[real]
         self._open.append(real)
-        tree = self._own(path)
+        tree = self._own(path, part)
         if tree is None:
             self.incomplete = True
         else:
@@ -53,7 +56,7 @@ class Reader:
         self._done[real] = tree
         return tree
 
-    def _own(self, path: Path) -> Node | None:
+    def _own(self, path: Path, part: bool) -> Node | None:
         try:
             source, text = read_source(path, self.shown(path))
         except SpecError as error:
@@ -68,7 +71,11 @@ class Reader:
             return replace(tree, at=start)
         if len(self.problems) > before:
             return None
+        if part and (tree is None or tree.value is None):
+            return Node({}, start)
         least = f"a spec holds at least\nname: {shorten(path.stem)}\ndata: {{source: data/ads.jsonl}}"
+        if part:
+            least = "an overlay holds fields of a spec:\ntrain: {epochs: 1}"
         if tree is None or tree.value is None:
             self.problems.append(start.problem("", "the file is empty", least, excerpt=False))
         else:
@@ -123,6 +130,8 @@ class Reader:
             return None
         if not real.is_relative_to(roots):
             self._report(node, f"`{shorten(text)}` leads out of `{self.experiments.name}/`", _EXAMPLE)
+        elif missing and real.exists() and not real.is_dir():
+            self._report(node, f"`{shorten(text)}` is no ordinary file", _EXAMPLE)
         elif missing:
             self._report(node, f"there is no file `{shorten(text)}`", self._near(path, text))
         elif real in self._open:

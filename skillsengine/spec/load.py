@@ -14,6 +14,7 @@ from skillsengine.spec.check import check
 from skillsengine.spec.errors import Problem, SpecError
 from skillsengine.spec.extends import Reader, followed, normal
 from skillsengine.spec.interpolate import interpolate
+from skillsengine.spec.overlay import lay_over
 from skillsengine.spec.overrides import apply, parse_override
 from skillsengine.spec.scalars import shorten
 from skillsengine.spec.schema import NAME_PATTERN, Experiment
@@ -34,16 +35,19 @@ class Loaded:
     text: str
     """The text of the spec's own file, without a byte order mark."""
     files: tuple[Path, ...]
-    """The spec's own file, and then all that it extends."""
+    """The spec's own file, then all that it extends, then the overlay and what that extends."""
     trusted: bool
     """Whether `data.source` or `base.model` was named on the command line, which may point anywhere."""
 
 
-def load_spec(path: Path, *, overrides: Sequence[str] = (), experiments: Path | None = None) -> Loaded:
+def load_spec(
+    path: Path, *, overrides: Sequence[str] = (), experiments: Path | None = None, overlay: Path | None = None
+) -> Loaded:
     """Read one spec. `overrides` are `a.b=c` of the command line; `experiments` is the folder that `extends` stays in
-    (by default the nearest folder of that name around the spec, else the spec's own).
+    (by default the nearest folder of that name around the spec, else the spec's own). The values of the file `overlay`
+    (`Settings.overlay`) are laid over the spec and what it extends; overrides win over both.
 
-    Raises SpecError with every problem, of the file, of what it extends and of the overrides.
+    Raises SpecError with every problem, of the file, of what it extends, of the overlay and of the overrides.
     """
     experiments = experiments or experiments_of(path)
     reader = Reader(experiments)
@@ -51,7 +55,7 @@ def load_spec(path: Path, *, overrides: Sequence[str] = (), experiments: Path | 
     if misplaced:
         raise SpecError([misplaced])
     problems = reader.problems
-    root = reader.read(path)
+    root = lay_over(reader.read(path), overlay, reader)
     if root is None:
         for text in overrides:
             parse_override(text, problems)
@@ -81,15 +85,15 @@ def find_specs(experiments: Path) -> list[Path]:
     return [path for path in _candidates(experiments) if path.suffix == ".yaml"]
 
 
-def check_specs(experiments: Path) -> dict[Path, Loaded | SpecError]:
-    """Load every spec below `experiments/`. Two specs of one name (also by case) are an error of both.
+def check_specs(experiments: Path, *, overlay: Path | None = None) -> dict[Path, Loaded | SpecError]:
+    """Load every spec below `experiments/`, each under the overlay. Two specs of one name (also by case) are an error of both.
 
     A file with another ending of YAML (`.yml`) is reported, since nothing would ever read it.
     """
     results: dict[Path, Loaded | SpecError] = {}
     for path in _candidates(experiments):
         try:
-            results[path] = load_spec(path, experiments=experiments)
+            results[path] = load_spec(path, experiments=experiments, overlay=overlay)
         except SpecError as error:
             if os.path.lexists(path):  # or it was taken away since the folder was listed
                 results[path] = error
@@ -164,7 +168,7 @@ def _other_name(root: Node, path: Path) -> Problem | None:
 
 
 def _sorted(problems: Sequence[Problem], reader: Reader) -> list[Problem]:
-    """By file (the spec's own first, then what it extends, then the overrides), line and column."""
+    """By file (the spec's own first, then what it extends, the overlay, the overrides), line and column."""
     order = {reader.shown(path): index for index, path in enumerate(reader.texts)}
 
     def rank(problem: Problem) -> tuple[int, int, int]:

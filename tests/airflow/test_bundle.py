@@ -41,7 +41,7 @@ def test_a_refresh_without_change_reads_no_spec(
 ) -> None:
     bundle.refresh()
     calls = []
-    monkeypatch.setattr("skillsengine.airflow.compile.check_specs", lambda folder: calls.append(folder) or {})
+    monkeypatch.setattr("skillsengine.airflow.compile.check_specs", lambda folder, **_: calls.append(folder) or {})
     bundle.refresh()
     assert calls == []
     write_spec(tmp_path, "a", "description: new\n")
@@ -101,3 +101,22 @@ def test_a_link_that_is_turned_to_another_checkout(told: str, tmp_path: Path, mo
     bundle.refresh()
     assert (bundle.path / "b.py").exists()
     assert (bundle.path / "a.py").stat().st_mtime_ns == before, "a pull changes no DAG but those of changed specs"
+
+
+def test_the_overlay_of_the_environment_is_in_the_dag_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_spec(tmp_path, "a")
+    overlay = tmp_path / "experiments" / "_env" / "prod.yaml"
+    overlay.parent.mkdir()
+    overlay.write_text("owner: somebody\n")
+    monkeypatch.setenv("SKILLSENGINE_ENV", "prod")
+    bundle = ExperimentsBundle(name="experiments", project=str(tmp_path))
+    bundle.refresh()
+    assert "somebody" in (bundle.path / "a.py").read_text()
+    overlay.write_text("owner: another one\n")
+    bundle.refresh()
+    good = (bundle.path / "a.py").read_text()
+    assert "another one" in good, "an edit of the overlay is a change of every spec"
+    overlay.rename(overlay.with_stem("staging"))
+    with pytest.raises(SettingsError, match="There are: staging"):
+        bundle.refresh()
+    assert (bundle.path / "a.py").read_text() == good, "what was compiled before goes on"
