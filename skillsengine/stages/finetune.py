@@ -26,7 +26,7 @@ from skillsengine.modeling.packed import PackedTexts
 from skillsengine.spec.schema import Experiment
 from skillsengine.stages.answer_trainer import AnswerTrainer, arguments, steps_per_epoch
 from skillsengine.stages.checkpoints import Checkpoints, step_of
-from skillsengine.stages.contract import Progress, StageConfig, StageContext, StageError, Summary
+from skillsengine.stages.contract import Limit, Progress, StageConfig, StageContext, StageError, Summary
 from skillsengine.stages.overlong import Fitter
 from skillsengine.stages.splits import TRAIN, VALIDATION, TrainingRows, formatted_inputs, training_rows
 from skillsengine.stages.trained_on import write_trained_on
@@ -79,7 +79,8 @@ def run(config: StageConfig, inputs: Mapping[str, Artifact], out: Path, context:
             allowed_roots=context.allowed_roots,
             for_training=True,
         )
-        texts = _encode(rows, Fitter(spec.prompt.template, loaded.tokenizer, max_length, spec.tokens.overlong))
+        fitter = Fitter(spec.prompt.template, loaded.tokenizer, max_length, spec.tokens.overlong)
+        texts = _encode(rows, fitter, config.limit)
         _require_rows(texts, rows)
         model = attach(loaded.model, spec.lora, spec.train.seed)
 
@@ -157,10 +158,15 @@ def _train(
     return start
 
 
-def _encode(rows: TrainingRows, fitter: Fitter) -> _Texts:
-    """Rows as tokens, at most `max_length` each; what cannot be brought to that is left out and counted."""
+def _encode(rows: TrainingRows, fitter: Fitter, limit: Limit | None) -> _Texts:
+    """Rows as tokens, at most `max_length` each; what cannot be brought to that is left out and counted.
+
+    A smoke test validates as few rows as it lets the model answer: measuring more would take longer than its steps.
+    """
     texts = _Texts(PackedTexts(), PackedTexts(), fitter, array("Q"), set())
     for part, row in rows:
+        if limit and part == VALIDATION and len(texts.validation) >= limit.generated:
+            continue
         fitting = fitter.fit(row)
         for text in fitting:
             (texts.train if part == TRAIN else texts.validation).append(text)

@@ -186,8 +186,8 @@ def test_micro_batches_do_not_matter(tmp_path: Path) -> None:
 
 def test_the_smoke_test(tmp_path: Path) -> None:
     training = Training(tmp_path, max_length=64)
-    summary = training.run(limit=Limit(rows=20, steps=5, tokens=48))
-    assert summary["steps"] == 5
+    summary = training.run(limit=Limit(rows=20, steps=5, generated=3, tokens=48))
+    assert (summary["steps"], summary["validation_rows"]) == (5, 3)
     assert summary["rows_cut"] > 0
     assert training.metrics()[-1]["step"] == 5
 
