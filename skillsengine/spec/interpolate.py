@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from skillsengine.spec.errors import Problem
+from skillsengine.spec.errors import Problem, SpecError
 from skillsengine.spec.scalars import shorten
 from skillsengine.spec.schema import Data, Experiment
 from skillsengine.spec.source import BROKEN, Node, Part, Plain, Scalar, dotted, leaves, plain, put
@@ -53,7 +53,10 @@ class _Cost:
 
 
 def interpolate(root: Node, problems: list[Problem]) -> Node:
-    """`root` with every `${section.key}` resolved; a value that cannot be is reported and marked as broken."""
+    """`root` with every `${section.key}` resolved; a value that cannot be is reported and marked as broken.
+
+    Raises SpecError with all `problems` where they are too many to go on.
+    """
     users = [(path, node) for path, node in leaves(root) if isinstance(node.value, str) and "${" in node.value]
     if not users:
         return root
@@ -64,8 +67,7 @@ def interpolate(root: Node, problems: list[Problem]) -> Node:
     reported: set[_Path] = set()
     for path, node in users:
         if len(reported) >= MAX_PROBLEMS:
-            root, bill.failed[path] = put(root, path, Node(BROKEN, node.at, node.key)), _Refused("not looked at")
-            continue
+            raise SpecError(problems)
         try:
             bill.charge(path)
             good.append((path, node))
@@ -236,6 +238,10 @@ class _Bill:
                 near = closest(word, value) if isinstance(value, dict) else None
                 hint = f"did you mean `${{{dotted((*path, near))}}}`?" if near else _MEND
                 raise _Refused(f"`${{{shorten(text)}}}` refers to nothing in this spec", hint)
+        if value == "???":  # OmegaConf's mark of a value that is still to come
+            raise _Refused(
+                f"`${{{shorten(text)}}}` refers to `???`, which stands for no value yet", "write the value there"
+            )
         return tuple(path)
 
 

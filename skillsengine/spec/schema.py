@@ -136,6 +136,16 @@ class Data(Section):
         return "{partition}" in self.source or self.date_column is not None
 
     @model_validator(mode="after")
+    def _known_scheme(self) -> Self:
+        scheme, colon, _ = self.source.partition("://")
+        if colon and re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*", scheme) and scheme.lower() not in ("s3", "gs", "hf"):
+            raise ValueError(
+                f"source: `{shorten(scheme)}://` is no source. Name a local file, a folder or a glob, or an address that "
+                "begins with `s3://`, `gs://` or `hf://`"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _dated_one_way(self) -> Self:
         if self.date_column is not None and "{partition}" in self.source:
             raise ValueError(

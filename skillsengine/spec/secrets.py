@@ -24,6 +24,11 @@ _TOKEN = re.compile(
 )
 # A key of W&B is 40 hex digits, as a commit is: `name@<commit>`, `snapshots/<commit>`, and lines that speak of one.
 _HEX = re.compile(r"(?<![0-9A-Za-z@/])[0-9a-f]{40}(?![0-9A-Za-z/])")
+_DIGITS = re.compile(r"[0-9a-f]{40}")
+_WORDS = (
+    *("hf_", "wandb_v1_", "ghp_", "gho_", "ghs_", "ghu_", "ghr_", "github_pat_", "glpat-", "sk-", "xox"),
+    *("AKIA", "ASIA", "AIza", "eyJ", "-----BEGIN"),
+)
 _COMMIT = re.compile(r"(?i)revision|commit|sha|digest")
 SECRET_KEY = "a secret never stands in a spec: name an Airflow connection, or set WANDB_API_KEY where the stages run"
 _MESSAGE = "a secret never stands in a spec"
@@ -35,7 +40,7 @@ _MEND = (
 
 def secrets_in(source: Source, text: str) -> list[Problem]:
     """The secrets in a text, comments and all, the first of each line."""
-    if not (_TOKEN.search(text) or _HEX.search(text)):
+    if not _may_hold(text):
         return []
     problems = []
     above = ""
@@ -49,13 +54,14 @@ def secrets_in(source: Source, text: str) -> list[Problem]:
 
 def secret_values(root: Node, known: Iterable[Problem]) -> list[Problem]:
     """The values that are a secret though no line shows one: written with escapes, or put together by references."""
-    told = {(problem.file, problem.line) for problem in known}
+    told = {(problem.file, problem.line or 0) for problem in known if problem.message == _MESSAGE}
     problems = []
     for path, node in leaves(root):
         if isinstance(node.value, str) and _find(node.value, f"{dotted(path)} {node.value}"):
             place = node.at
-            line = place.line + 1 if place.source.numbered else None
-            if (place.source.shown, line) not in told:
+            line = place.line + 1 if place.source.numbered else 0
+            below = line and "\n" in node.value  # a text of many lines: its secret was told on one of them
+            if not any(file == place.source.shown and (at == line or (below and at > line)) for file, at in told):
                 problems.append(_of_value(node, path))
     return problems
 
@@ -74,8 +80,15 @@ def told_once(problems: Sequence[Problem]) -> list[Problem]:
 
 
 def _find(text: str, around: str) -> tuple[int, int] | None:
+    if not _may_hold(text):
+        return None
     match = _TOKEN.search(text) or (None if _COMMIT.search(around) else _HEX.search(text))
     return match.span() if match else None
+
+
+def _may_hold(text: str) -> bool:
+    """Whether looking closely is worth its time: for nearly every text it is not."""
+    return ("@" in text and "://" in text) or any(word in text for word in _WORDS) or _DIGITS.search(text) is not None
 
 
 def _problem(source: Source, index: int, span: tuple[int, int]) -> Problem:

@@ -46,6 +46,12 @@ _TABLE: tuple[tuple[str, str, str | None, bool], ...] = (
         "close it with `}`; a text with `[`, `{` or `,` in it needs quotes",
         True,
     ),
+    (
+        r"expected node content",
+        "a value is missing here, or begins with a sign",
+        "a text that begins with a sign such as `?` needs quotes",
+        False,
+    ),
     (r"could not find expected ':'", "a key without `:`", "write `key: value`", True),
     (
         r"undefined tag handle|scanning a tag|parsing a tag",

@@ -117,19 +117,6 @@ def test_source_and_partition_must_fit(project: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "text"),
-    [
-        ("https://example.org/x.jsonl", "https:// is no source. Name a local file, a folder or a glob"),
-        ("file:///etc/passwd", "file:// is no source"),
-    ],
-)
-def test_schemes(project: Path, source: str, text: str) -> None:
-    assert text in error(source, project, "2026-03")
-    with pytest.raises(SourceError, match=r"data\.source"):
-        look(source, project).partitions()
-
-
-@pytest.mark.parametrize(
     "source", ["../outside.jsonl", "data/../../outside.jsonl", "{tmp}/outside.jsonl", "link.jsonl"]
 )
 @pytest.mark.parametrize("there", [True, False])
