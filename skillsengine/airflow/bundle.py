@@ -16,7 +16,7 @@ from typing import Any
 
 from airflow.dag_processing.bundles.base import BaseDagBundle
 
-from skillsengine.settings import Settings, load_settings
+from skillsengine.settings import Settings, SettingsError, load_settings
 
 log = logging.getLogger(__name__)
 
@@ -68,11 +68,17 @@ class ExperimentsBundle(BaseDagBundle):  # type: ignore[misc]  # airflow ships n
         if self._seen is not None and self._seen == self._look():
             return
         # Late: a worker that finds the files there needs neither YAML nor the spec's rules to load its DAG.
-        from skillsengine.airflow.compile import compile_experiments
+        from skillsengine.airflow.compile import compile_experiments, refuse_all
 
+        try:
+            overlay = self._settings.overlay
+        except SettingsError as error:
+            log.error("nothing is compiled: %s", error)
+            refuse_all(self._path, error)
+            return
         experiments = _stamps(self._settings.experiments, _SPEC_SUFFIXES)
         report = compile_experiments(
-            self._settings.experiments, self._path, project=self._settings.named, overlay=self._settings.overlay
+            self._settings.experiments, self._path, project=self._settings.named, overlay=overlay
         )
         now = time.monotonic()
         self._changed |= {name: now for name in report.written}

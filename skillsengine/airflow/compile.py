@@ -25,6 +25,8 @@ from skillsengine.spec.schema import NAME_PATTERN
 _LOCK = ".skillsengine.lock"
 _MAX_NAME = 255
 """Bytes."""
+_REFUSED = "_env.py"
+"""No spec has this name: those that begin with `_` are none."""
 _HEAD = len(MARKER.encode())
 
 
@@ -72,6 +74,19 @@ def compile_experiments(
             _remove(out / name, out)
     unchanged = sorted(set(files) - set(written))
     return CompileReport(tuple(sorted(written)), tuple(unchanged), tuple(removed), tuple(errors))
+
+
+def refuse_all(out: Path, error: SettingsError) -> None:
+    """Add a file to `out` that raises `error`, and leave the others alone: what stops all specs at once stands in Airflow's
+    list of import errors too. The next compilation removes it. Raises OSError if `out` cannot be written.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    with _turn(out):
+        has_good = any(path.name != _REFUSED for path in _ours(out))
+        _write(
+            out / _REFUSED,
+            broken_file(source="experiments/", name="experiments/", message=str(error), has_good=has_good),
+        )
 
 
 def _wanted(

@@ -98,7 +98,7 @@ def reference() -> str:
         "file or a list of files, relative to itself and inside `experiments/`, whose values it overrides; mappings merge,",
         "lists replace. `${section.key}` refers to another value of the same spec; nothing else is resolved.",
         "",
-        "What wins, from the last to the first: the defaults below, what the spec extends, the spec itself, the overlay",
+        "Each of these wins over those before it: the defaults below, what the spec extends, the spec itself, the overlay",
         "`experiments/_env/<name>.yaml` that the environment variable `SKILLSENGINE_ENV` names, `--set section.key=value` of a",
         "command. An overlay holds any of these fields but `name`, and is laid over every spec that is read where the variable",
         "is set. `skillsengine resolve SPEC --where` tells for each value where it came from.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import runpy
 import shutil
 from pathlib import Path
 
@@ -117,6 +118,13 @@ def test_the_overlay_of_the_environment_is_in_the_dag_files(tmp_path: Path, monk
     good = (bundle.path / "a.py").read_text()
     assert "another one" in good, "an edit of the overlay is a change of every spec"
     overlay.rename(overlay.with_stem("staging"))
-    with pytest.raises(SettingsError, match="There are: staging"):
-        bundle.refresh()
+    bundle.refresh()
     assert (bundle.path / "a.py").read_text() == good, "what was compiled before goes on"
+    with pytest.raises(Exception, match="experiments/ does not compile; the last good DAG stays") as told:
+        runpy.run_path(str(bundle.path / "_env.py"))
+    assert "SKILLSENGINE_ENV='prod': there is no such file" in str(told.value.__cause__)
+    assert "There are: staging." in str(told.value.__cause__)
+    overlay.write_text("owner: back again\n")
+    bundle.refresh()
+    assert not (bundle.path / "_env.py").exists()
+    assert "back again" in (bundle.path / "a.py").read_text()

@@ -86,6 +86,8 @@ def test_every_module_of_the_control_plane(project: Path) -> None:
     [
         ("validate", "ok job-skills-demo.yaml"),
         ("plan experiments/job-skills-demo.yaml", "steps to run"),
+        ("resolve experiments/job-skills-demo.yaml --where", "name: job-skills-demo "),
+        ("schema", "https://json-schema.org/draft/2020-12/schema"),
         ("compile --out dags", "written job-skills-demo.py"),
         ("runs", "no runs yet"),
         ("versions", "no versions yet"),
