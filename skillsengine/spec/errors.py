@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from skillsengine.spec.masking import mask_shapes
+from skillsengine.spec.masking import mask_hex, mask_shapes
 
 MAX_SHOWN = 50
 _MAX_WIDTH = 110
@@ -38,7 +38,7 @@ class Problem:
     def __str__(self) -> str:
         place = self.file if self.line is None else f"{self.file}:{self.line}:{self.column}"
         path, message = _cut(self.path, _MAX_PATH), _cut(self.message, _MAX_MESSAGE)
-        rows = [": ".join(part for part in (place, path, message) if part)]
+        rows = [mask_hex(": ".join(part for part in (place, path, message) if part))]
         if self.excerpt is not None and self.line is not None and self.column is not None:
             text, carets = _underline(self.excerpt, self.column - 1, self.length)
             number = str(self.line)

@@ -45,6 +45,11 @@ def mask_shapes(text: str) -> str:
     return _SHAPES.sub(lambda match: "*" * len(match[0]), text)
 
 
+def mask_hex(text: str) -> str:
+    """`text` without what may be a key of W&B, unless it speaks of a commit."""
+    return text if _COMMIT.search(text) else _HEX.sub(lambda match: "*" * len(match[0]), text)
+
+
 @lru_cache(maxsize=256)  # a line is masked anew for each of its problems
 def mask(text: str) -> str:
     """`text`, a line of a spec or an override, with every secret in it hidden, also by the name of its key."""
@@ -55,9 +60,7 @@ def mask(text: str) -> str:
             start, end = match.span("value")
             text = text[:start] + "*" * (end - start) + text[end:]
             match = pattern.search(text, end)
-    if not _COMMIT.search(text):
-        text = _HEX.sub(lambda match: "*" * len(match[0]), text)
-    return text
+    return mask_hex(text)
 
 
 def mask_line(lines: tuple[str, ...], index: int) -> str:
