@@ -170,7 +170,8 @@ def _build(step: Step, around: Surroundings, guard: Callable[[], None]) -> Artif
     if step.definition.version != module.VERSION:
         raise PlanError(
             f"{step.definition.module}.VERSION is {module.VERSION}, pipeline/graph.py says {step.definition.version}: "
-            "raise both together, or digests would not tell old output from new."
+            "raise both together, or digests would not tell old output from new. If the package was upgraded while Airflow "
+            "ran, its scheduler and workers still hold the old one: restart them, and clear the run."
         )
     inputs = {name: _input(around.store, name.split("[")[0], digest) for name, digest in step.inputs.items()}
     inputs |= {name: _input(around.store, stage, digest) for name, (stage, digest) in step.along.items()}
