@@ -13,6 +13,14 @@ from skillsengine.sources.reading import json_list
 from skillsengine.sources.reading.rows import MAX_ROW
 from tests.sources.reading.support import JSON_ROWS, as_jsonl, error_of, notes_of, read, values
 
+DEEP = b"[" * 5000 + b"]" * 5000
+"""Deeper than Python 3.11 reads; 3.13 reads it, and then it is a list where an object is wanted."""
+try:
+    json.loads(DEEP)
+    DEEP_REASON = "not a JSON object: it is a list"
+except RecursionError:
+    DEEP_REASON = "not JSON: nested too deep"
+
 
 @given(JSON_ROWS, st.sampled_from([None, 0, 3]), st.booleans(), st.integers(1, 40))
 def test_rows_come_back_as_they_were_written(
@@ -34,7 +42,7 @@ def test_rows_come_back_as_they_were_written(
         (b'{"a": 1} {"a": 2}', "not JSON: unreadable at character 10"),
         (b'{"a": "\xe9\xff"}', "not UTF-8: byte 0xe9 at position 8"),
         (b'{"\xe9": oops}', "not UTF-8: byte 0xe9 at position 3"),
-        (b"[" * 5000 + b"]" * 5000, "not JSON: nested too deep"),
+        (DEEP, DEEP_REASON),
         (b"12345", "not a JSON object: it is a number"),
         (b'"a, ] \\" }"', "not a JSON object: it is a string"),
         (b'[{"a": 1}]', "not a JSON object: it is a list"),
