@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 import warnings
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Annotated, Any, Literal, Self
 
-from croniter import CroniterBadDateError, croniter
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 
+from skillsengine.spec.crons import ever, is_cron
 from skillsengine.spec.scalars import shorten
 from skillsengine.spec.shots import DEFAULT_SHOTS
 
@@ -21,7 +21,6 @@ STAGES = ("format", "profile", "finetune", "evaluate", "register")
 BUILTIN_BASE = "smollm2-135m-instruct"
 NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,99}$"
 
-_MAX_CRON = 200
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -46,22 +45,6 @@ def _known_cleaning(steps: tuple[str, ...]) -> tuple[str, ...]:
     if len(set(steps)) != len(steps):
         raise ValueError("a cleaning step is named twice")
     return steps
-
-
-def _is_cron(text: str) -> bool:
-    """Whether `text` is a cron of five fields. `R` and `H`, a moment drawn at random at each reading, are none."""
-    if len(text) > _MAX_CRON or len(text.split()) != 5 or re.search(r"(?i)(?<![a-z])[rh](?![a-z])", text):
-        return False
-    return bool(croniter.is_valid(text))
-
-
-def _ever(cron: str) -> bool:
-    """Whether a cron names a moment that comes at all: `0 0 30 2 *` would stop Airflow's timetable with an error."""
-    try:
-        croniter(cron, datetime(2024, 1, 1, tzinfo=UTC)).get_next()
-    except CroniterBadDateError:
-        return False
-    return True
 
 
 Duration = Annotated[timedelta, BeforeValidator(parse_duration), PlainSerializer(format_duration, return_type=str)]
@@ -414,11 +397,11 @@ class Experiment(Section):
     @model_validator(mode="after")
     def _schedule_fits(self) -> Self:
         schedule = self.effective_schedule
-        if schedule not in ("partition", "none") and not _is_cron(schedule):
+        if schedule not in ("partition", "none") and not is_cron(schedule):
             raise ValueError(
                 f"schedule: `{shorten(schedule)}` is none of `partition`, `none`, a cron of five fields (`0 3 * * 1`)"
             )
-        if schedule not in ("partition", "none") and not _ever(schedule):
+        if schedule not in ("partition", "none") and not ever(schedule):
             raise ValueError(f"schedule: `{shorten(schedule)}` is a moment that never comes")
         if schedule == "partition" and not self.data.dated:
             raise ValueError(
