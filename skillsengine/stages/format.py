@@ -8,20 +8,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
 from skillsengine.sources.reading.rows import EXCERPT
 from skillsengine.spec.schema import CleaningStep, Data
-from skillsengine.stages.cleaning import clean
 from skillsengine.stages.contract import Progress, StageConfig, StageContext, Summary
 from skillsengine.stages.ids import Claim, Ids
-from skillsengine.stages.labels import verbatim
 from skillsengine.stages.reading import Columns, Record, SourceReader
+from skillsengine.stages.records import clean_record, rejection
 from skillsengine.stages.row_writer import write_rows
 from skillsengine.stages.rows import REJECTED, Row, normalized_key
-from skillsengine.stages.tally import NOTHING_VERBATIM, Tally
+from skillsengine.stages.tally import Tally
 from skillsengine.storage.artifact import Artifact
 
 VERSION = 4
@@ -62,24 +60,6 @@ def _columns(data: Data) -> Columns:
     )
 
 
-def clean_record(record: Record, steps: Sequence[CleaningStep]) -> tuple[Record, int]:
-    """(the record with clean text and verbatim labels, or rejected; how many labels were left out)."""
-    if record.reason is not None:
-        return record, 0
-    text, labels, dropped = clean(record.text, steps), record.labels, 0
-    if not any(map(str.isalnum, text)):
-        return replace(
-            record, text=text, reason="the text is empty", detail="no letter or digit is left after cleaning"
-        ), 0
-    if labels:
-        labels, dropped = verbatim(labels, text, steps)
-        if not labels:
-            # `[]` would teach that this ad asks for nothing, which its labels deny.
-            told = ", ".join(repr(label[:60]) for label in (record.labels or ())[:3])
-            return replace(record, text=text, reason=NOTHING_VERBATIM, detail=told), 0
-    return replace(record, text=text, labels=labels), dropped
-
-
 def _rows(
     reader: SourceReader, steps: Sequence[CleaningStep], tally: Tally, rejected: TextIO, context: StageContext
 ) -> Iterator[Row]:
@@ -90,7 +70,7 @@ def _rows(
             context.report(Progress(_told(tally, reader), fraction=reader.fraction))
         record, dropped = clean_record(raw, steps)
         if record.reason is not None:
-            why = f"{record.reason}: {record.detail}" if record.detail else record.reason
+            why = rejection(record)
             tally.reject(record, why)
             entry = {"file": record.file, "place": record.place, "id": record.id}
             entry |= {"reason": why, "text": record.text[:EXCERPT]}

@@ -12,8 +12,8 @@ from skillsengine.draft.usable import Usable, usable_rows
 from skillsengine.sources.connection import environment_connect
 from skillsengine.sources.files import SourceFile
 from skillsengine.spec.schema import Data
-from skillsengine.stages.format import clean_record
 from skillsengine.stages.reading import Columns, SourceReader
+from skillsengine.stages.records import clean_record
 from tests.draft.support import NOW
 
 AD = "We are a small shop in the north and look for somebody who knows {} and gets along with people of all ages."
