@@ -72,7 +72,7 @@ def broken_file(*, source: str, name: str, message: str, has_good: bool) -> str:
 def literal(text: str) -> str:
     """A Python literal equal to `text`, as readable as its content allows: raw and over many lines wherever that is
     safe."""
-    plain = all(char == "\n" or char == "\t" or (char.isprintable() and char != "\ufeff") for char in text)
+    plain = text.replace("\n", "").replace("\t", "").isprintable() and "\ufeff" not in text
     for quote in ('"""', "'''"):
         if plain and quote not in text and not text.endswith(("\\", quote[0])):
             # The line break after the quotes is swallowed by the slice, so that the first line stands at the margin.

@@ -10,6 +10,7 @@ from skillsengine.spec.errors import Problem, SpecError
 from skillsengine.spec.scalars import found, shorten
 from skillsengine.spec.secrets import secrets_in
 from skillsengine.spec.source import Broken, Node, Place, merge
+from skillsengine.spec.stamp import Stamp
 from skillsengine.spec.suggest import closest
 from skillsengine.spec.text import printable, read_source
 from skillsengine.spec.yaml_text import parse
@@ -25,6 +26,8 @@ class Reader:
     problems: list[Problem] = field(default_factory=list)
     texts: dict[Path, str] = field(default_factory=dict)
     """The files that were read, in that order -> their texts."""
+    stamps: dict[Path, Stamp] = field(default_factory=dict)
+    """The same files -> the state in which each was read."""
     incomplete: bool = False
     """Whether a file could not be read: what seems to be missing may stand in it."""
     _done: dict[Path, Node | None] = field(default_factory=dict)
@@ -58,11 +61,11 @@ class Reader:
 
     def _own(self, path: Path, part: bool) -> Node | None:
         try:
-            source, text = read_source(path, self.shown(path))
+            source, text, stamp = read_source(path, self.shown(path))
         except SpecError as error:
             self.problems.extend(error.problems)
             return None
-        self.texts[path] = text
+        self.texts[path], self.stamps[path] = text, stamp
         self.problems.extend(secrets_in(source, text))
         before = len(self.problems)
         tree = parse(source, text, self.problems)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from skillsengine.spec.scalars import shorten
 from skillsengine.spec.schema import NAME_PATTERN, Experiment
 from skillsengine.spec.secrets import secret_values, told_once
 from skillsengine.spec.source import Node, Place, Source, Sources
+from skillsengine.spec.stamp import Stamp
 from skillsengine.spec.text import printable
 
 FOLDER = "experiments"
@@ -34,8 +35,8 @@ class Loaded:
     """Where every value was written."""
     text: str
     """The text of the spec's own file, without a byte order mark."""
-    files: tuple[Path, ...]
-    """The spec's own file, then all that it extends, then the overlay and what that extends."""
+    files: Mapping[Path, Stamp]
+    """The spec's own file, then all that it extends, then the overlay and what that extends -> the state that was read."""
     trusted: bool
     """Whether `data.source` or `base.model` was named on the command line, which may point anywhere."""
 
@@ -72,7 +73,7 @@ def load_spec(
     sources = Sources(root)
     if problems or experiment is None:
         raise SpecError(_sorted(problems, reader))
-    return Loaded(experiment, sources, reader.texts[path], tuple(reader.texts), trusted)
+    return Loaded(experiment, sources, reader.texts[path], reader.stamps, trusted)
 
 
 def resolved(experiment: Experiment) -> dict[str, Any]:
@@ -82,7 +83,7 @@ def resolved(experiment: Experiment) -> dict[str, Any]:
 
 def find_specs(experiments: Path) -> list[Path]:
     """The files below `experiments/` that are specs, sorted: `*.yaml`, with no part that begins with `_` or `.`."""
-    return [path for path in _candidates(experiments) if path.suffix == ".yaml"]
+    return [path for path in candidates(experiments) if path.suffix == ".yaml"]
 
 
 def check_specs(experiments: Path, *, overlay: Path | None = None) -> dict[Path, Loaded | SpecError]:
@@ -91,28 +92,45 @@ def check_specs(experiments: Path, *, overlay: Path | None = None) -> dict[Path,
     A file with another ending of YAML (`.yml`) is reported, since nothing would ever read it.
     """
     results: dict[Path, Loaded | SpecError] = {}
-    for path in _candidates(experiments):
-        try:
-            results[path] = load_spec(path, experiments=experiments, overlay=overlay)
-        except SpecError as error:
-            if os.path.lexists(path):  # or it was taken away since the folder was listed
-                results[path] = error
+    for path in candidates(experiments):
+        result = check_spec(path, experiments, overlay=overlay)
+        if result is not None:
+            results[path] = result
+    for path, others in clashes(results, experiments).items():
+        results[path] = clash(path, results[path], others, experiments)
+    return results
+
+
+def check_spec(path: Path, experiments: Path, *, overlay: Path | None = None) -> Loaded | SpecError | None:
+    """One of the `candidates`, read; None if it was taken away since the folder was listed."""
+    try:
+        return load_spec(path, experiments=experiments, overlay=overlay)
+    except SpecError as error:
+        return error if os.path.lexists(path) else None
+
+
+def clashes(paths: Iterable[Path], experiments: Path) -> dict[Path, str]:
+    """The specs that share their name with another one, also by case -> the others, as people call them."""
     by_stem: dict[str, list[Path]] = defaultdict(list)
-    for path in results:
+    for path in paths:
         if path.suffix == ".yaml":
             by_stem[path.stem.casefold()].append(path)
     reader = Reader(experiments)
-    for same in by_stem.values():
-        for path in same if len(same) > 1 else ():
-            others = ", ".join(reader.shown(other) for other in same if other != path)
-            message, hint = f"{others} has the same name", "an experiment is named as its file: rename one of them"
-            before = results[path]
-            if isinstance(before, Loaded):
-                results[path] = SpecError([before.sources.problem("name", message, hint)])
-            else:
-                problem = Place(Source(reader.shown(path))).problem("name", message, hint)
-                results[path] = SpecError([problem, *before.problems])
-    return results
+    return {
+        path: ", ".join(reader.shown(other) for other in same if other != path)
+        for same in by_stem.values()
+        if len(same) > 1
+        for path in same
+    }
+
+
+def clash(path: Path, result: Loaded | SpecError, others: str, experiments: Path) -> SpecError:
+    """That a spec has the name of `others`, and what else is wrong with it."""
+    message, hint = f"{others} has the same name", "an experiment is named as its file: rename one of them"
+    if isinstance(result, Loaded):
+        return SpecError([result.sources.problem("name", message, hint)])
+    problem = Place(Source(Reader(experiments).shown(path))).problem("name", message, hint)
+    return SpecError([problem, *result.problems])
 
 
 def experiments_of(path: Path) -> Path:
@@ -120,7 +138,8 @@ def experiments_of(path: Path) -> Path:
     return next((folder for folder in path.absolute().parents if folder.name == FOLDER), path.absolute().parent)
 
 
-def _candidates(experiments: Path) -> list[Path]:
+def candidates(experiments: Path) -> list[Path]:
+    """The files below `experiments/` that are specs or seem to be meant as specs, sorted."""
     return sorted(
         path
         for path in experiments.rglob("*")

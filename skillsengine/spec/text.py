@@ -11,6 +11,7 @@ from pathlib import Path
 
 from skillsengine.spec.errors import SpecError
 from skillsengine.spec.source import Place, Source
+from skillsengine.spec.stamp import Stamp
 
 MAX_BYTES = 1_000_000
 
@@ -26,15 +27,15 @@ class _NoFile(Exception):
     """What stands there cannot be read as a file; the text says why."""
 
 
-def read_source(path: Path, shown: str) -> tuple[Source, str]:
-    """The lines of a file, named `shown` in errors, and its text without the byte order mark.
+def read_source(path: Path, shown: str) -> tuple[Source, str, Stamp]:
+    """The lines of a file, named `shown` in errors, its text without the byte order mark, and which state of the file that is.
 
     Raises SpecError if it is no file, cannot be read, changes meanwhile, is over 1 MB, is no UTF-8, holds control
     characters or the marks of an unfinished merge.
     """
     whole = Place(Source(shown))
     try:
-        data = _bytes(path)
+        data, stamp = _bytes(path)
     except FileNotFoundError:
         message = "a link to a file that is not there" if path.is_symlink() else "no such file"
         raise SpecError([whole.problem("", message)]) from None
@@ -69,10 +70,10 @@ def read_source(path: Path, shown: str) -> tuple[Source, str]:
         place = Place(source, line, 0, 7)
         hint = "finish the merge: choose between the two sides, and remove the three lines with the marks"
         raise SpecError([place.problem("", "the mark of an unfinished merge", hint)])
-    return source, text
+    return source, text, stamp
 
 
-def _bytes(path: Path) -> bytes:
+def _bytes(path: Path) -> tuple[bytes, Stamp]:
     """What stands in a file, at one moment: a file that is written while we read is read again.
 
     Raises OSError, and _NoFile for what is no ordinary file: opening a pipe would wait for somebody to write into it.
@@ -91,7 +92,7 @@ def _bytes(path: Path) -> bytes:
         finally:
             os.close(handle)
         if (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns):
-            return data
+            return data, Stamp.of(after)
         time.sleep(_PAUSE)
     raise _NoFile("changes while it is read: somebody is writing it. It is read again at the next look")
 

@@ -6,13 +6,20 @@ import os
 import runpy
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from skillsengine.airflow import bundle as module
 from skillsengine.airflow.bundle import ExperimentsBundle
 from skillsengine.settings import SettingsError
+from skillsengine.spec.load import check_spec
 from tests.airflow.support import write_spec
+
+
+@pytest.fixture(autouse=True)
+def soon_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_QUIET_SECONDS", 0.06)
 
 
 @pytest.fixture
@@ -40,14 +47,41 @@ def test_a_worker_compiles_only_where_nobody_has(bundle: ExperimentsBundle, tmp_
 def test_a_refresh_without_change_reads_no_spec(
     bundle: ExperimentsBundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    write_spec(tmp_path, "b")
     bundle.refresh()
-    calls = []
-    monkeypatch.setattr("skillsengine.airflow.compile.check_specs", lambda folder, **_: calls.append(folder) or {})
+    read = []
+
+    def spied(path: Path, *args: Any, **kwargs: Any) -> Any:
+        read.append(path.name)
+        return check_spec(path, *args, **kwargs)
+
+    monkeypatch.setattr("skillsengine.airflow.compile.check_spec", spied)
     bundle.refresh()
-    assert calls == []
+    assert read == []
     write_spec(tmp_path, "a", "description: new\n")
     bundle.refresh()
-    assert len(calls) == 1
+    assert read == ["a.yaml"], "and a change reads what changed"
+
+
+def test_half_a_copy_is_not_read(bundle: ExperimentsBundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may well be a spec: what is missing has defaults."""
+    bundle.refresh()
+    whole = (tmp_path / "experiments" / "a.yaml").read_text()
+    new, changed = tmp_path / "experiments" / "b.yaml", tmp_path / "experiments" / "a.yaml"
+    monkeypatch.setattr(module, "_QUIET_SECONDS", 30.0)
+    monkeypatch.setattr(module, "_PATIENCE_SECONDS", 0.0)
+    for path in (new, changed):
+        path.write_text(whole.replace("name: a", f"name: {path.stem}") + "description: half\n")
+    before = (bundle.path / "a.py").read_bytes()
+    bundle.refresh()
+    assert not (bundle.path / "b.py").exists() and (bundle.path / "a.py").read_bytes() == before
+    monkeypatch.setattr(module, "_QUIET_SECONDS", 0.06)
+    monkeypatch.setattr(module, "_PATIENCE_SECONDS", 2.0)
+    for path in (new, changed):
+        path.write_text(path.read_text() + "owner: whole\n")
+    bundle.refresh()
+    for path in (new, changed):
+        assert "owner: whole" in (bundle.path / f"{path.stem}.py").read_text()
 
 
 def test_a_file_that_somebody_deleted_comes_back(bundle: ExperimentsBundle) -> None:
@@ -57,10 +91,14 @@ def test_a_file_that_somebody_deleted_comes_back(bundle: ExperimentsBundle) -> N
     assert (bundle.path / "a.py").exists()
 
 
-def test_a_changed_file_is_marked_once_more(bundle: ExperimentsBundle, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_changed_file_is_marked_once_more(
+    bundle: ExperimentsBundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A parse that was under way when the file changed has read the old text, and ends later than the change."""
     bundle.refresh()
     file = bundle.path / "a.py"
+    write_spec(tmp_path, "a", "description: new\n")
+    bundle.refresh()
     os.utime(file, (1, 1))
     bundle.refresh()
     assert file.stat().st_mtime == 1

@@ -21,7 +21,7 @@ import pytest
 from skillsengine.airflow.compile import CompileReport, compile_experiments
 from skillsengine.spec import allowed
 from skillsengine.spec.errors import SpecError
-from skillsengine.spec.load import load_spec, resolved
+from skillsengine.spec.load import candidates, load_spec, resolved
 from tests.spec.hostile_cases import FILES, HEX, READ, TEXTS, TOKEN, Make, text
 from tests.spec.support import GOOD, Case, Folder, read_table
 from tests.stages.bad_input_run import read_table as read_told
@@ -205,17 +205,14 @@ def test_a_spec_is_renamed_and_deleted(specs: Folder) -> None:
 
 
 def test_a_spec_that_is_taken_away_while_the_folder_is_read(specs: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
-    from skillsengine.spec import load
-
     specs.write(GOOD)
-    find = load._candidates
 
     def gone(experiments: Path) -> list[Path]:
-        found = find(experiments)
+        found = candidates(experiments)
         (experiments / "job.yaml").unlink()
         return found
 
-    monkeypatch.setattr(load, "_candidates", gone)
+    monkeypatch.setattr("skillsengine.airflow.compile.candidates", gone)
     report = compiled(specs)
     assert (report.errors, report.written) == ((), ("neighbour.py",))
 

@@ -21,7 +21,7 @@ def test_the_shortest_spec(specs: Folder) -> None:
     loaded = specs.load(GOOD)
     assert loaded.experiment == Experiment.model_validate({"name": "job", "data": {"source": "data/ads.jsonl"}})
     assert loaded.text == GOOD
-    assert loaded.files == (specs.experiments / "job.yaml",)
+    assert list(loaded.files) == [specs.experiments / "job.yaml"]
     assert not loaded.trusted
 
 
