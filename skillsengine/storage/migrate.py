@@ -26,13 +26,24 @@ def upgrade(engine: Engine) -> None:
     Raises CatalogError: a newer skillsengine has upgraded it already, or the database belongs to another program;
     CatalogUnavailable: it does not answer.
     """
+    if layout(engine) == HEAD:
+        return
+    with _errors(engine), _one_at_a_time(engine):
+        current = _revision(engine)
+        if current != HEAD:
+            _run(engine, current)
+
+
+def layout(engine: Engine) -> str | None:
+    """The revision of the catalog's tables, None where there are none yet. Changes nothing; raises as `upgrade` does."""
+    with _errors(engine):
+        return None if _is_new_file(engine) else _revision(engine)
+
+
+@contextmanager
+def _errors(engine: Engine) -> Iterator[None]:
     try:
-        if not _is_new_file(engine) and _revision(engine) == HEAD:
-            return
-        with _one_at_a_time(engine):
-            current = _revision(engine)
-            if current != HEAD:
-                _run(engine, current)
+        yield
     except DatabaseError as error:
         address = engine.url.render_as_string(hide_password=True)
         if "not a database" in str(error.orig):

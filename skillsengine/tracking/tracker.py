@@ -151,7 +151,7 @@ def open_tracker(
 
     Never raises: where W&B cannot be started at all, the tracker that comes back does nothing.
     """
-    mode = _mode(tracking)
+    mode = mode_of(tracking)
     if mode == "disabled":
         return Tracker()
     restore = _write_below(home / "wandb", mode)
@@ -170,7 +170,7 @@ def open_tracker(
     return Tracker()
 
 
-def _mode(tracking: Tracking) -> str:
+def mode_of(tracking: Tracking) -> str:
     """`online`, `offline` or `disabled`, without asking W&B, which might ask the user."""
     wished = os.environ.get("WANDB_MODE", "")
     if tracking.mode == "disabled" or wished == "disabled":
@@ -220,10 +220,9 @@ def _init(
 ) -> Any:
     import wandb
 
-    # Said outright: W&B looks at the environment only once in a process.
-    address = os.environ.get("WANDB_BASE_URL") or str(wandb.Settings().base_url)
+    address = server_address()
     if mode == "online":
-        _probe(address)
+        probe(address)
     (home / "wandb").mkdir(parents=True, exist_ok=True)
     return wandb.init(
         project=tracking.project,
@@ -264,7 +263,14 @@ def _forget() -> None:
         log.warning("W&B: its helper process does not stop. %s", _told(error))
 
 
-def _probe(address: str) -> None:
+def server_address() -> str:
+    """Where W&B's server is. Said outright: W&B looks at the environment only once in a process."""
+    import wandb
+
+    return os.environ.get("WANDB_BASE_URL") or str(wandb.Settings().base_url)
+
+
+def probe(address: str) -> None:
     """Raise ConnectionError unless something answers at `address` in time.
 
     In a thread of its own: looking up a host's name obeys no time-out.
