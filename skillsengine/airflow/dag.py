@@ -12,10 +12,11 @@ from typing import Any
 from airflow.sdk import DAG, CronTriggerTimetable
 
 from skillsengine.airflow.describe import retrain_doc, scores_doc
+from skillsengine.airflow.form import Kind
 from skillsengine.airflow.notify import deadline
 from skillsengine.airflow.periods import first_run, timetable
 from skillsengine.airflow.report import ReportTask
-from skillsengine.airflow.request import Kind, evaluation_params, retrain_params
+from skillsengine.airflow.request import evaluation_params, retrain_params
 from skillsengine.airflow.tasks import ExperimentTask, RegisterTask, WaitForData, model_alias
 from skillsengine.airflow.work import EVALUATIONS, RETRAIN
 from skillsengine.spec.schema import Experiment, StageResources

@@ -16,10 +16,11 @@ from airflow.sdk import BaseOperator
 
 from skillsengine.airflow import work
 from skillsengine.airflow.client import AirflowClient, AirflowError
+from skillsengine.airflow.form import Kind
 from skillsengine.airflow.notify.address import airflow_address
 from skillsengine.airflow.notify.message import About, run_url
 from skillsengine.airflow.notify.outcome import tell
-from skillsengine.airflow.request import Kind, read_request, trigger_of
+from skillsengine.airflow.request import read_request, trigger_of
 from skillsengine.airflow.tasks import ERROR_KEY
 from skillsengine.settings import Settings
 from skillsengine.spec.schema import Experiment
@@ -76,7 +77,7 @@ class ReportTask(BaseOperator):  # type: ignore[misc]  # airflow ships no types
         self, context: Mapping[str, Any], settings: Settings, state: str, error: str | None
     ) -> tuple[Run | None, str]:
         """Close the run in the catalog, unless the request or the data never let it be opened; and its note."""
-        from skillsengine.pipeline.run import finish_run
+        from skillsengine.pipeline.run import finish_run, with_overrides
 
         try:
             request = read_request(context, self._experiment, self._kind)
@@ -87,7 +88,7 @@ class ReportTask(BaseOperator):  # type: ignore[misc]  # airflow ships no types
             return None, f"{state}: {error or failed}"
         note = finish_run(run, state, error)
         if self._kind == "evaluations" and state == "success":
-            note = self._scores(context, run.partition)
+            note = with_overrides(run, self._scores(context, run.partition))
             run.catalog.finish_run(run.id, state, note)
         return run, note
 

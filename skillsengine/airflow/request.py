@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from airflow.sdk import Param
 
+from skillsengine.airflow.form import Kind, override_params, overrides
 from skillsengine.sources.keys import KEY_PATTERN, key_of, parse_key
+from skillsengine.spec import allowed
 from skillsengine.spec.schema import Experiment, Period
+from skillsengine.spec.suggest import closest
 
 Trigger = Literal["scheduled", "manual", "backfill", "asset"]
-Kind = Literal["retrain", "evaluations"]
 
 _EXAMPLES: Mapping[Period, str] = {"day": "2026-06-30", "week": "2026-W26", "month": "2026-06", "quarter": "2026-Q2"}
 _FORMS = {"limit": "a whole number above 0", "force": "true or false"}
@@ -43,11 +44,13 @@ class Request:
     force: bool = False
     versions: tuple[str, ...] = ()
     """Evaluations only: aliases or numbers; empty takes the spec's."""
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    """Dotted path of a field of the spec -> the value it has in this run alone."""
 
 
 def retrain_params(experiment: Experiment) -> dict[str, Any]:
     """The form of the retrain DAG."""
-    return _partition_param(experiment) | {
+    own = {
         "limit": Param(
             None,
             type=["null", "integer"],
@@ -63,11 +66,12 @@ def retrain_params(experiment: Experiment) -> dict[str, Any]:
             description="Fine-tune although the adapter is there already; both stay.",
         ),
     }
+    return _partition_param(experiment) | own | override_params(experiment, "retrain")
 
 
 def evaluation_params(experiment: Experiment) -> dict[str, Any]:
     """The form of the evaluations DAG."""
-    return _partition_param(experiment) | {
+    own = {
         "versions": Param(
             list(experiment.evaluations.versions),
             type="array",
@@ -78,6 +82,7 @@ def evaluation_params(experiment: Experiment) -> dict[str, Any]:
             "One that does not exist is passed over.",
         )
     }
+    return _partition_param(experiment) | own | override_params(experiment, "evaluations")
 
 
 def _partition_param(experiment: Experiment) -> dict[str, Any]:
@@ -98,6 +103,8 @@ def _partition_param(experiment: Experiment) -> dict[str, Any]:
 
 def read_request(context: Mapping[str, Any], experiment: Experiment, kind: Kind) -> Request:
     """What the run of an Airflow task context asks for.
+
+    Whether its overrides go with the spec is for `open_run` to say, which alone knows whether the run is pinned already.
 
     Raises RequestError for a key that the form does not have (Airflow lets it pass), for two partitions that differ,
     and for a backfill before the experiment's `start_date`; SourceError if it backfills what is no partition's key.
@@ -126,6 +133,7 @@ def read_request(context: Mapping[str, Any], experiment: Experiment, kind: Kind)
         limit=params.get("limit"),
         force=bool(params.get("force", False)),
         versions=tuple(params.get("versions", ())),
+        overrides=overrides(params, experiment, kind),
     )
 
 
@@ -134,15 +142,33 @@ def trigger_of(dag_run: Any) -> Trigger:
     return TRIGGERS.get(str(getattr(dag_run.run_type, "value", dag_run.run_type)), "manual")
 
 
-def _unknown(key: str, known: list[str], period: Period) -> str:
-    close = difflib.get_close_matches(key, known, n=1)
-    hint = f"did you mean `{close[0]}`? " if close else ""
+def _unknown(key: str, known: Sequence[str], period: Period) -> str:
     forms = _FORMS | {"partition": f"a {period} such as {_EXAMPLES[period]}"}
-    listed = ", ".join(f"{name} ({forms[name]})" if name in forms else name for name in known)
+    own = ", ".join(f"{name} ({forms[name]})" if name in forms else name for name in known if "." not in name)
+    of_spec = ", ".join(name for name in known if "." in name)
     return (
-        f"conf: unknown key `{key}`; {hint}This DAG understands {listed}. Everything else stands in the spec: "
-        "edit the YAML file, or use `skillsengine run SPEC --set a.b=c`."
+        f"conf: unknown key `{key}`; {_meant(key, known)}This DAG understands {own}, and of the spec {of_spec}. "
+        "Everything else stands in the spec: edit the YAML file, or use `skillsengine run SPEC --set a.b=c`."
     )
+
+
+def _meant(key: str, known: Sequence[str]) -> str:
+    """What an unknown key of `conf` was probably meant to be."""
+    below = [name for name in known if name.startswith(f"{key}.")]
+    if below:
+        return f"did you mean `{below[0]}`? A field of a section is a key by its whole path. "
+    if _in_spec(key):
+        return "the form does not have this field of the spec. "
+    paths = {name.rpartition(".")[2]: name for name in known} | {name: name for name in known}
+    near = closest(key, paths)
+    return f"did you mean `{paths[near]}`? " if near else ""
+
+
+def _in_spec(path: str) -> bool:
+    schema: allowed.Schema | None = allowed.root_schema()
+    for part in path.split("."):
+        schema = allowed.step(schema, part) if schema is not None else None
+    return schema is not None
 
 
 def _check_start(partition: str, experiment: Experiment) -> None:

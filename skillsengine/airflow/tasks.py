@@ -11,9 +11,10 @@ from airflow.sdk import Asset, AssetAlias, BaseOperator, BaseSensorOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout
 
 from skillsengine.airflow import work
+from skillsengine.airflow.form import Kind
 from skillsengine.airflow.process import die_with_parent
 from skillsengine.airflow.progress import ProgressLog
-from skillsengine.airflow.request import Kind, read_request
+from skillsengine.airflow.request import read_request
 from skillsengine.sources.errors import SourceUnavailable
 from skillsengine.spec.masking import mask_shapes
 from skillsengine.spec.schema import Experiment, format_duration
@@ -52,6 +53,8 @@ class ExperimentTask(BaseOperator):  # type: ignore[misc]  # airflow ships no ty
         run = work.open_for(request, self._experiment, work.settings_for(self._project), self._kind)
         for note in run.sources.notes:
             log.info("note: %s", note)
+        for override in run.overrides:
+            log.info("overridden for this run: %s", override)
         tasks = work.EVALUATIONS if self._kind == "evaluations" else {**work.RETRAIN, **work.PUSH}
         result = tasks[self.task_id](run, ProgressLog(log))
         for line in work.describe(result):

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skillsengine.airflow.connections import airflow_connect
-from skillsengine.airflow.request import Kind, Request, RequestError
+from skillsengine.airflow.form import Kind
+from skillsengine.airflow.request import Request, RequestError
 from skillsengine.settings import Settings, SettingsError, load_settings
 from skillsengine.spec.schema import STAGES, Experiment
 from skillsengine.stages.contract import Limit, Progress, StageError
@@ -68,6 +69,7 @@ def open_for(request: Request, experiment: Experiment, settings: Settings, kind:
         trigger=request.trigger,
         kind=kind,
         versions=request.versions,
+        overrides=request.overrides,
         connect=airflow_connect,
     )
 

@@ -151,7 +151,8 @@ def _tree(traced: Lineage) -> Tree:
     row = traced.version
     run = f"run {traced.run_id} ({traced.trigger})" if traced.run_id else "its run is not in the catalog"
     commit = f"spec at commit {traced.spec_commit[:12]}" if traced.spec_commit else "spec not in git"
-    tree = Tree(Text.assemble((row.name, "bold"), f"  experiment {row.experiment}, {run}, {commit}"))
+    changed = f", overridden: {', '.join(traced.overrides)}" if traced.overrides else ""
+    tree = Tree(Text.assemble((row.name, "bold"), f"  experiment {row.experiment}, {run}, {commit}{changed}"))
     _grow(tree, traced.root)
     return tree
 

@@ -65,6 +65,8 @@ class Lineage:
     trigger: str | None
     spec_commit: str | None
     """Git commit of the spec's file."""
+    overrides: tuple[str, ...] = ()
+    """What the run had otherwise than that file."""
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -74,6 +76,7 @@ class Lineage:
             "run": self.run_id,
             "trigger": self.trigger,
             "spec_commit": self.spec_commit,
+            "overrides": list(self.overrides),
             "made_of": self.root.as_json(),
         }
 
@@ -86,8 +89,10 @@ def trace(version: VersionRow, store: Store, catalog: Catalog) -> Lineage:
     run = None if version.run_id is None else catalog.run_by_id(version.run_id)
     places = _places(run.options if run else {})
     root = _node(store, "register", str(version.artifact_digest), None, places)
+    if run is None:
+        return Lineage(version, root, None, None, None)
     return Lineage(
-        version, root, run.run_id if run else None, run.trigger if run else None, run.spec_commit if run else None
+        version, root, run.run_id, run.trigger, run.spec_commit, overrides=tuple(run.options.get("overrides", ()))
     )
 
 

@@ -10,7 +10,7 @@ Every call may be repeated, in another process too: a run is pinned in the catal
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -35,6 +35,7 @@ from skillsengine.pipeline.provenance import spec_commit
 from skillsengine.settings import Settings
 from skillsengine.sources.connection import Connect, environment_connect
 from skillsengine.sources.files import SourceFile
+from skillsengine.spec.laid_over import differences, lay_values_over
 from skillsengine.spec.load import resolved
 from skillsengine.spec.schema import Experiment
 from skillsengine.stages.contract import Limit
@@ -59,6 +60,8 @@ class Run:
     trigger: str
     versions: tuple[str, ...] = ()
     """`evaluations` only: the references to score."""
+    overrides: tuple[str, ...] = ()
+    """What this run alone has otherwise than the spec: `train.epochs: 3.0 -> 1.0`."""
     connect: Connect = environment_connect
     """Who gives the credentials of the source's connection."""
 
@@ -96,16 +99,20 @@ def open_run(
     trigger: Trigger = "cli",
     kind: Kind = "retrain",
     versions: tuple[str, ...] = (),
+    overrides: Mapping[str, Any] | None = None,
     connect: Connect = environment_connect,
 ) -> Run:
     """Pin the run, or find what its first call pinned. The first call reads the source's files, to hash them.
 
-    Raises PlanError and SourceError where the data does not allow the run, SourceUnavailable where the source does not
-    answer, CatalogError where the catalog does not.
+    `overrides` (dotted path -> plain JSON data) are laid over the spec for this run alone.
+
+    Raises SpecError where an override is wrong or does not go with the spec, PlanError and SourceError where the data does
+    not allow the run, SourceUnavailable where the source does not answer, CatalogError where the catalog does not.
     """
     catalog = Catalog.open(settings.catalog_url)
     row = catalog.get_run(dag_id, run_id)
     if row is None:
+        own, experiment = experiment, lay_values_over(experiment, overrides or {}, "conf")
         options = options or RunOptions()
         sources = find_sources(
             experiment,
@@ -125,7 +132,7 @@ def open_run(
             kind=kind,
             partition=sources.partition,
             spec=resolved(experiment),
-            options=_pinned(sources, options, versions),
+            options=_pinned(sources, options, versions, differences(own, experiment)),
             trigger=trigger,
             spec_commit=spec_commit(settings, experiment.name),
         )
@@ -141,7 +148,9 @@ def _forced(experiment: Experiment, sources: Sources, settings: Settings, option
             return options
 
 
-def _pinned(sources: Sources, options: RunOptions, versions: tuple[str, ...]) -> dict[str, Any]:
+def _pinned(
+    sources: Sources, options: RunOptions, versions: tuple[str, ...], overrides: Sequence[str]
+) -> dict[str, Any]:
     return {
         "limit": asdict(options.limit) if options.limit else None,
         "rerun": options.rerun,
@@ -149,6 +158,7 @@ def _pinned(sources: Sources, options: RunOptions, versions: tuple[str, ...]) ->
         "window": list(sources.window),
         "notes": list(sources.notes),
         "versions": list(versions),
+        "overrides": list(overrides),
         "files": {key: [_pinned_file(file) for file in files] for key, files in sources.files.items()},
     }
 
@@ -177,6 +187,7 @@ def _unpinned(row: RunRow, settings: Settings) -> Run:
         settings=settings,
         trigger=row.trigger,
         versions=tuple(pinned["versions"]),
+        overrides=tuple(pinned.get("overrides", ())),  # runs of before have none
     )
 
 
@@ -290,9 +301,14 @@ def run_promote(run: Run) -> dict[str, Any]:
 
 def finish_run(run: Run, state: str, error: str | None = None) -> str:
     """Close the run in the catalog. Returns its note: one line for people."""
-    note = gate.note(run.experiment, run.plan, run.catalog, run.id, state, error)
+    note = with_overrides(run, gate.note(run.experiment, run.plan, run.catalog, run.id, state, error))
     run.catalog.finish_run(run.id, state, note, error)
     return note
+
+
+def with_overrides(run: Run, note: str) -> str:
+    """A run's note, and what the run has otherwise than its spec."""
+    return f"{note} · overridden: {', '.join(run.overrides)}" if run.overrides else note
 
 
 def run_evaluation(run: Run, observer: Observer | None = None) -> dict[str, Any]:

@@ -196,11 +196,12 @@ def test_the_text_tells_the_main_settings_and_ends_with_the_digest() -> None:
 
 def test_forms() -> None:
     retrain, evaluations = built()
-    assert set(retrain.params) == {"partition", "limit", "force"}
-    assert set(evaluations.params) == {"partition", "versions"}
+    assert [name for name in retrain.params if "." not in name] == ["partition", "limit", "force"]
+    assert [*retrain.params][3:5] == ["data.window", "tokens.max_length"]
+    assert [*evaluations.params] == ["partition", "versions", "evaluate.max_rows"]
     assert evaluations.params["versions"] == ["champion", "latest"]
     retrain, evaluations = built(data={"source": "ads"})
-    assert set(retrain.params) == {"limit", "force"} and set(evaluations.params) == {"versions"}
+    assert not {"partition", "data.window"} & {*retrain.params, *evaluations.params}
 
 
 @pytest.mark.parametrize(
@@ -213,6 +214,9 @@ def test_forms() -> None:
         ({"limit": 0}, False),
         ({"limit": "3"}, False),
         ({"force": "yes"}, False),
+        ({"train.epochs": 1, "tokens.max_length": 64, "evaluate.max_rows": None}, True),
+        ({"train.epochs": 0}, False),
+        ({"base.quantization": "nf3"}, False),
     ],
 )
 def test_the_form_is_typed(values: dict[str, Any], fits: bool) -> None:

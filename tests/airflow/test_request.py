@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from skillsengine.airflow.request import Kind, Request, RequestError, read_request
+from skillsengine.airflow.form import Kind
+from skillsengine.airflow.request import Request, RequestError, read_request, retrain_params
 from skillsengine.spec.schema import Experiment
 from tests.airflow.support import make_context
 
@@ -21,6 +22,26 @@ def read(kind: Kind = "retrain", **context: Any) -> Request:
 
 def test_a_plain_trigger() -> None:
     assert read() == Request("tiny", "manual__1", "manual")
+
+
+def test_a_value_of_the_spec_is_an_override_where_it_differs() -> None:
+    """The form's page sends all of its values, changed or not."""
+    form = {path: param.value for path, param in retrain_params(EXPERIMENT).items()}
+    assert read(params=form).overrides == {}
+    # JavaScript writes 3.0 as 3.
+    assert read(params=form | {"train.epochs": 3}).overrides == {}
+    changed = {"train.epochs": 1, "tokens.max_length": 128, "evaluate.max_rows": 10, "lora.dropout": 0.5}
+    assert read(params=form | changed, conf=form | changed).overrides == changed
+    assert read("evaluations", params=form | changed).overrides == {"evaluate.max_rows": 10}
+
+
+def test_what_the_form_of_an_undated_source_lacks_is_no_override() -> None:
+    undated = Experiment.model_validate({"name": "tiny", "data": {"source": "ads"}})
+    assert "data.window" not in retrain_params(undated)
+    with pytest.raises(
+        RequestError, match=r"unknown key `data\.window`; the form does not have this field of the spec"
+    ):
+        read_request(make_context(conf={"data.window": 2}), undated, "retrain")
 
 
 def test_a_full_form() -> None:
@@ -68,14 +89,37 @@ def test_unknown_keys_of_conf_are_refused() -> None:
         read(conf={"limits": 5})
     assert str(caught.value) == (
         "conf: unknown key `limits`; did you mean `limit`? This DAG understands partition (a month such as 2026-06), "
-        "limit (a whole number above 0), force (true or false). Everything else stands in the spec: edit the YAML "
-        "file, or use `skillsengine run SPEC --set a.b=c`."
+        "limit (a whole number above 0), force (true or false), and of the spec data.window, tokens.max_length, "
+        "base.quantization, lora.r, lora.alpha, lora.dropout, train.epochs, train.per_device_batch_size, "
+        "train.gradient_accumulation_steps, train.learning_rate, train.seed, evaluate.max_rows. Everything else stands in the "
+        "spec: edit the YAML file, or use `skillsengine run SPEC --set a.b=c`."
     )
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("epochs", "did you mean `train.epochs`? This DAG"),
+        ("train.lerning_rate", "did you mean `train.learning_rate`? This DAG"),
+        ("Train.Seed", "did you mean `train.seed`? This DAG"),
+        ("lora", "did you mean `lora.r`? A field of a section is a key by its whole path. This DAG"),
+        ("train.warmup_steps", "the form does not have this field of the spec. This DAG"),
+        ("schedule", "the form does not have this field of the spec. This DAG"),
+        ("zzz", "This DAG"),
+        ("{{ 1 }}", "This DAG"),
+    ],
+)
+def test_what_an_unknown_key_was_meant_to_be(key: str, said: str) -> None:
+    with pytest.raises(RequestError) as caught:
+        read(conf={key: 1})
+    assert str(caught.value).startswith(f"conf: unknown key `{key}`; {said} understands ")
 
 
 def test_each_dag_understands_its_own_form() -> None:
     assert read("evaluations", conf={"versions": ["7"]}, params={"versions": ["7"]}).versions == ("7",)
-    with pytest.raises(RequestError, match=r"unknown key `force`; This DAG understands partition .*, versions\."):
+    with pytest.raises(
+        RequestError, match=r"This DAG understands partition .*, versions, and of the spec evaluate\.max_rows\."
+    ):
         read("evaluations", conf={"force": True})
     with pytest.raises(RequestError, match="unknown key `versions`"):
         read(conf={"versions": ["7"]})

@@ -59,12 +59,22 @@ def test_the_run_keeps_the_spec_that_its_first_task_saw(project: Path) -> None:
     assert run is not None and run.spec["train"]["epochs"] == 1 and run.trigger == "manual"
 
 
+def test_an_override_reaches_the_run_and_every_log(project: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="skillsengine.airflow")
+    retrain, _ = dags(project)
+    retrain.get_task("format").execute(make_context(params={"train.epochs": 3}, run_type="backfill", key="2026-03"))
+    run = catalog_of(project).get_run("tiny", "manual__1")
+    assert run is not None and (run.spec["train"]["epochs"], run.trigger) == (3, "backfill")
+    assert "overridden for this run: train.epochs: 1.0 -> 3.0" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("context", "text"),
     [
         ({"params": {"partition": "2025-07"}}, "no data for 2025-07 at data/ads/2025-07.jsonl (there is data for"),
         ({"conf": {"limits": 3}}, "conf: unknown key `limits`; did you mean `limit`?"),
         ({"params": {"partition": "2026-01"}}, "no data to train on"),
+        ({"params": {"lora.r": 4.5}}, "conf: lora.r: expected an int >= 1 and <= 1024, found 4.5\n"),
     ],
 )
 def test_what_a_retry_cannot_heal_fails_for_good(project: Path, context: dict[str, Any], text: str) -> None:

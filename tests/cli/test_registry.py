@@ -18,9 +18,10 @@ from tests.pipeline.project import make_project, tiny_experiment
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A finished run of the tiny experiment."""
+    """A finished run of the tiny experiment, with one value of its own."""
     settings = make_project(tmp_path_factory.mktemp("registry") / "project")
-    run = open_run(tiny_experiment(description="Finds skills.\nMore."), dag_id="tiny", run_id="r1", settings=settings)
+    experiment = tiny_experiment(description="Finds skills.\nMore.")
+    run = open_run(experiment, dag_id="tiny", run_id="r1", settings=settings, overrides={"train.seed": 7})
     for stage in STAGES:
         run_stage(run, stage)
     run_gate(run)
@@ -58,6 +59,7 @@ def test_show_as_json(command: Command) -> None:
 def test_lineage_leads_back_to_the_bytes_of_the_ads(command: Command, done: Run) -> None:
     traced = json.loads(command("lineage", "tiny@1", "--json").out)
     assert (traced["version"], traced["run"], traced["trigger"]) == ("tiny@1", "r1", "cli")
+    assert traced["overrides"] == ["train.seed: 42 -> 7"]
     (finetune,) = traced["made_of"]["inputs"]
     formats = {node["artifact"]: node for node in finetune["inputs"] if node["artifact"].startswith("format")}
     assert set(formats) == {"format[2026-01]", "format[2026-02]"}
@@ -69,7 +71,7 @@ def test_lineage_leads_back_to_the_bytes_of_the_ads(command: Command, done: Run)
 
 def test_lineage_for_people(command: Command, project: Path) -> None:
     said = command("lineage", "tiny").out if "champion" in command("versions").out else command("lineage", "tiny@1").out
-    assert said.startswith("tiny@1  experiment tiny, run r1 (cli), spec not in git")
+    assert said.startswith("tiny@1  experiment tiny, run r1 (cli), spec not in git, overridden: train.seed: 42 -> 7\n")
     assert "format[2026-01]" in said
     assert str(project / "data" / "ads" / "2026-01.jsonl") in said
 

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from skillsengine.pipeline.lineage import trace
 from skillsengine.pipeline.plan import PlanError, RunOptions
 from skillsengine.pipeline.run import Run, finish_run, open_run, run_evaluation, run_gate, run_promote, run_stage
 from skillsengine.settings import Settings
+from skillsengine.spec.errors import SpecError
 from skillsengine.spec.schema import STAGES
 from skillsengine.stages.contract import Limit, Progress, StageError
 from skillsengine.storage.catalog import Catalog, CatalogError
@@ -82,6 +84,33 @@ def test_an_edit_in_mid_run_does_not_reach_the_run(settings: Settings) -> None:
     assert again.experiment == opened.experiment
     assert again.partition == "2026-03"
     assert again.plan.steps == opened.plan.steps
+
+
+def test_an_override_is_for_one_run_alone_and_is_told(first: Run, settings: Settings) -> None:
+    changed = {"train.epochs": 2, "lora.r": 2}
+    run = open_run(tiny_experiment(), dag_id="tiny", run_id="overridden", settings=settings, overrides=changed)
+    assert run.overrides == ("lora.r: 4 -> 2", "train.epochs: 1.0 -> 2.0")
+    row = run.catalog.get_run("tiny", "overridden")
+    assert row is not None and (row.spec["train"]["epochs"], row.spec["lora"]["r"]) == (2, 2)
+    before = {step.id: step.digest for step in first.plan.steps}
+    told = ("finetune", "evaluate[lexicon]", "evaluate[adapter]", "register")
+    assert {step.id for step in run.plan.steps if step.digest != before[step.id]} == set(told)
+    # Once it is pinned nothing else counts: the spec may be edited until the override no longer goes with it.
+    again = open_run(tiny_experiment(), dag_id="tiny", run_id="overridden", settings=settings, overrides={"lora.r": 0})
+    assert (again.experiment, again.overrides) == (run.experiment, run.overrides)
+    whole(run)
+    note = finish_run(run, "success")
+    assert note.startswith("tiny@") and note.endswith(" · overridden: lora.r: 4 -> 2, train.epochs: 1.0 -> 2.0")
+    version = run.catalog.find_version("tiny", run.plan.step("finetune").digest)
+    assert version is not None and version.spec["lora"]["r"] == 2
+    assert trace(version, run.store, run.catalog).as_json()["overrides"] == list(run.overrides)
+    assert trace(first.catalog.resolve("tiny", "1"), run.store, run.catalog).overrides == ()
+
+
+def test_an_override_that_the_spec_refuses_opens_no_run(settings: Settings) -> None:
+    with pytest.raises(SpecError, match=r"^conf: lora\.r: expected an int >= 1 and <= 1024, found 0\n"):
+        open_run(tiny_experiment(), dag_id="tiny", run_id="wrong", settings=settings, overrides={"lora.r": 0})
+    assert Catalog.open(settings.catalog_url).get_run("tiny", "wrong") is None
 
 
 def test_evaluations_score_a_version_on_another_partition_once(first: Run, settings: Settings) -> None:
