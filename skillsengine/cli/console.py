@@ -13,6 +13,7 @@ from rich.text import Text
 
 from skillsengine.draft.errors import DraftError
 from skillsengine.modeling.errors import ModelError
+from skillsengine.pipeline.committed import CommitError
 from skillsengine.pipeline.plan import PlanError
 from skillsengine.settings import Settings, SettingsError, load_settings
 from skillsengine.sources.errors import SourceError, SourceUnavailable
@@ -29,6 +30,7 @@ USER_ERRORS: tuple[type[Exception], ...] = (
     SettingsError,
     SpecError,
     PlanError,
+    CommitError,
     DraftError,
     SourceError,
     SourceUnavailable,
