@@ -53,7 +53,6 @@ def _retrain(experiment: Experiment, doc: str, shared: dict[str, Any]) -> DAG:
         experiment.name,
         doc,
         tags=("retrain",),
-        params=retrain_params(experiment),
         schedule=experiment.effective_schedule,
         max_active_runs=_ACTIVE_RUNS,
     ) as dag:
@@ -78,6 +77,7 @@ def _retrain(experiment: Experiment, doc: str, shared: dict[str, Any]) -> DAG:
             before = task
         last = [before] if pushed is None else [before, pushed]
         last >> _report("retrain", shared)
+    _offer(dag, retrain_params(experiment))
     _weigh(dag, experiment.resources.priority)
     return dag
 
@@ -89,7 +89,6 @@ def _evaluations(experiment: Experiment, doc: str, shared: dict[str, Any]) -> DA
         f"{experiment.name}.evaluations",
         doc,
         tags=("evaluations",),
-        params=evaluation_params(experiment),
         schedule=schedule if schedule == "partition" else "none",
     ) as dag:
         before = _wait(experiment, "evaluations", shared)
@@ -99,6 +98,7 @@ def _evaluations(experiment: Experiment, doc: str, shared: dict[str, Any]) -> DA
                 before >> task
             before = task
         before >> _report("evaluations", shared)
+    _offer(dag, evaluation_params(experiment))
     _weigh(dag, experiment.resources.priority)
     return dag
 
@@ -131,6 +131,15 @@ def _dag(experiment: Experiment, dag_id: str, doc: str, *, tags: tuple[str, ...]
         },
         **kwargs,
     )
+
+
+def _offer(dag: DAG, params: dict[str, Any]) -> None:
+    """Give a DAG its trigger form, once its tasks are there.
+
+    Each task that is made later than the params gets a copy of them, and Airflow holds each copy against its schema whenever
+    it reads or writes the DAG: the form of a retrain made parsing and serializing ten times as long.
+    """
+    dag.params.update(params)
 
 
 def _weigh(dag: DAG, priority: int) -> None:
