@@ -17,7 +17,7 @@ from skillsengine.airflow import dagfolder
 from skillsengine.airflow.dagfile import broken_file, good_file
 from skillsengine.settings import SettingsError
 from skillsengine.spec.errors import Problem, SpecError
-from skillsengine.spec.load import Loaded, candidates, check_spec, clash, clashes, resolved
+from skillsengine.spec.load import Loaded, candidates, check_spec, clash, clashes
 from skillsengine.spec.schema import NAME_PATTERN
 from skillsengine.spec.stamp import Stamp, stamp_of, told_apart
 
@@ -159,7 +159,7 @@ class _Pass:
         if isinstance(result, SpecError):
             self._refuse(path, source, result)
             return
-        text = good_file(source=source, text=result.text, resolved=resolved(result.experiment), project=self.project)
+        text = good_file(source=source, text=result.text, experiment=result.experiment, project=self.project)
         self._write(stands.name, text)
         if told_apart(result.files.values()):
             self.known[path] = _Known(result.files, stamp_of(stands))

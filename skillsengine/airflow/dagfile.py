@@ -10,6 +10,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from skillsengine.spec.load import resolved
+from skillsengine.spec.schema import Experiment
 from skillsengine.spec.text import printable
 
 MARKER = "# Made by skillsengine from "
@@ -40,12 +42,12 @@ raise spec({headline!r}) from spec(MESSAGE)
 """
 
 
-def spec_digest(text: str, resolved: Mapping[str, Any]) -> str:
+def spec_digest(text: str, values: Mapping[str, Any]) -> str:
     """sha256 in hex over the spec's own text and what it resolves to: every edit of either gives another."""
-    return hashlib.sha256(f"{text}\0{json.dumps(resolved, sort_keys=True)}".encode()).hexdigest()
+    return hashlib.sha256(f"{text}\0{json.dumps(values, sort_keys=True)}".encode()).hexdigest()
 
 
-def good_file(*, source: str, text: str, resolved: Mapping[str, Any], project: str) -> str:
+def good_file(*, source: str, text: str, experiment: Experiment, project: str) -> str:
     """The DAG file of a spec that compiles.
 
     `source` is the spec's path relative to the project, `project` the folder that holds `experiments/`.
@@ -54,8 +56,8 @@ def good_file(*, source: str, text: str, resolved: Mapping[str, Any], project: s
         marker=MARKER,
         source=source,
         spec=literal(text),
-        resolved=literal(json.dumps(resolved, indent=1, sort_keys=True, ensure_ascii=False)),
-        digest=spec_digest(text, resolved),
+        resolved=literal(experiment.model_dump_json(indent=1)),
+        digest=spec_digest(text, resolved(experiment)),
         project=project,
     )
 

@@ -12,6 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from skillsengine.airflow.dagfile import MARKER, broken_file, good_file, literal, spec_digest
+from skillsengine.spec.schema import Data, Experiment
 
 NASTY = [
     "",
@@ -48,13 +49,15 @@ def test_a_spec_stays_readable() -> None:
 
 
 def test_good_file_says_what_airflow_scans_for_and_parses() -> None:
-    text = good_file(source="experiments/x.yaml", text="name: x\n", resolved={"name": "x"}, project="/p")
+    experiment = Experiment(name="x", description="Zürich \u2028", data=Data(source="ads.jsonl"))
+    text = good_file(source="experiments/x.yaml", text="name: x\n", experiment=experiment, project="/p")
     assert text.startswith(MARKER)
     assert "airflow" in text.lower() and "dag" in text.lower()
     names: dict[str, Any] = {}
     head, _, _ = text.partition("from skillsengine")
     exec(head, names)
     assert names["SPEC"] == "name: x\n"
+    assert Experiment.model_validate_json(names["RESOLVED"]) == experiment
     assert text.index("name: x") < text.index("RESOLVED"), "the Code tab shows the YAML first"
 
 
