@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -29,10 +30,7 @@ def committed(experiments: Path) -> Iterator[Path]:
         root = Path(folder) / experiments.name
         root.mkdir()
         contents = _contents(experiments, [blob for _, blob, _ in entries])
-        # Links last, so that nothing is written through one.
-        for (mode, _, name), data in sorted(
-            zip(entries, contents, strict=True), key=lambda entry: entry[0][0] == _LINK
-        ):
+        for (mode, _, name), data in zip(entries, contents, strict=True):
             path = root / name
             path.parent.mkdir(parents=True, exist_ok=True)
             if mode == _LINK:
@@ -60,10 +58,13 @@ def _entries(experiments: Path) -> list[tuple[bytes, bytes, PurePosixPath]]:
         head, _, name = row.partition(b"\t")
         mode, _, blob = head.split(b" ")
         path = PurePosixPath(name.decode(errors="surrogateescape"))
-        if path.is_absolute() or ".." in path.parts:
-            raise CommitError(f"{REVISION} holds a file with the path {str(path)!r}, which leads out of its folder.")
         if mode != _MODULE:
             found.append((mode, blob, path))
+    names = Counter(path for _, _, path in found)
+    for path, times in names.items():
+        # Git itself makes no such commit. A link of the same name as a file or a folder would lead that one elsewhere.
+        if path.is_absolute() or ".." in path.parts or times > 1 or any(parent in names for parent in path.parents):
+            raise CommitError(f"{REVISION} holds a file with the path {str(path)!r}, which leads out of its folder.")
     return found
 
 

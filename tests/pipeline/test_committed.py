@@ -97,21 +97,34 @@ def test_a_content_that_git_has_lost(experiments: Path) -> None:
         pass
 
 
-def test_a_path_that_leads_out(experiments: Path) -> None:
-    """Git makes no such tree by itself, but one can be made by hand and pushed."""
+def test_paths_that_lead_out(experiments: Path) -> None:
+    """Git makes no such commits by itself, but they can be made by hand and pushed."""
     repository = experiments.parents[1]
     commit(repository)
 
-    def git(*words: str, given: bytes = b"") -> str:
-        done = subprocess.run(["git", "-C", str(repository), *words], input=given, capture_output=True, check=True)
-        return done.stdout.decode().strip()
+    def git(*words: str, given: str = "") -> str:
+        done = subprocess.run(
+            ["git", "-C", str(repository), *words], input=given, capture_output=True, check=True, text=True
+        )
+        return done.stdout.strip()
+
+    def commit_with(*entries: str) -> None:
+        tree = git("mktree", given="\n".join(entries))
+        for name in ("experiments", "project"):
+            tree = git("mktree", given=f"040000 tree {tree}\t{name}")
+        made = git("-c", "user.name=x", "-c", "user.email=x@example.com", "commit-tree", tree, "-m", "x")
+        git("update-ref", "HEAD", made)
 
     blob = git("rev-parse", "HEAD:project/experiments/job.yaml")
-    tree = git("mktree", given=f"100644 blob {blob}\tescaped.yaml\n".encode())
-    for name in ("..", "experiments", "project"):
-        tree = git("mktree", given=f"040000 tree {tree}\t{name}\n".encode())
-    made = git("-c", "user.name=x", "-c", "user.email=x@example.com", "commit-tree", tree, "-m", "x")
-    git("update-ref", "HEAD", made)
+    link = git("hash-object", "-w", "--stdin", given=str(experiments.parent))
+    escaped = git("mktree", given=f"100644 blob {blob}\tescaped.yaml")
+    commit_with(f"040000 tree {escaped}\t..")
     with pytest.raises(CommitError, match=r"the path '\.\./escaped\.yaml', which leads out"), committed(experiments):
+        pass
+    commit_with(f"120000 blob {link}\tfolder", f"040000 tree {escaped}\tfolder")
+    with pytest.raises(CommitError, match=r"the path 'folder/escaped\.yaml', which leads out"), committed(experiments):
+        pass
+    commit_with(f"120000 blob {link}\tx.yaml", f"100644 blob {blob}\tx.yaml")
+    with pytest.raises(CommitError, match=r"the path 'x\.yaml', which leads out"), committed(experiments):
         pass
     assert not (experiments.parent / "escaped.yaml").exists()

@@ -21,6 +21,7 @@ from tests.spec.support import GOOD, Folder
         ({"revision": None}, {"revision": "null"}, ['revision: null -> "null"']),
         ({"private": True}, {"private": False}, ["private: true -> false"]),
         ({"tags": ["a", "b"]}, {"tags": ["b", "c", "c"]}, ["tags: +c +c -a"]),
+        ({"tags": ["a"]}, {"tags": ["a", "a"]}, ["tags: +a"]),
         ({"cleaning": ["a", "b"]}, {"cleaning": ["b", "a"]}, ["cleaning: the same in another order: [b, a]"]),
         ({"max_length": "auto"}, {"max_length": 512}, ["max_length: auto -> 512"]),
         (
