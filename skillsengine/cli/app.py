@@ -8,7 +8,20 @@ import sys
 import typer
 
 from skillsengine import __version__
-from skillsengine.cli import adapters, diagnosis, diff, new, pausing, platform, registry, resolve, runs, schema, specs
+from skillsengine.cli import (
+    adapters,
+    diagnosis,
+    diff,
+    new,
+    pausing,
+    plan,
+    platform,
+    registry,
+    resolve,
+    runs,
+    schema,
+    specs,
+)
 from skillsengine.cli.console import USER_ERRORS, err, fail, out
 
 app = typer.Typer(
@@ -19,7 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for part in (new, specs, resolve, diff, schema, runs, registry, adapters, diagnosis, platform, pausing):
+for part in (new, specs, plan, resolve, diff, schema, runs, registry, adapters, diagnosis, platform, pausing):
     part.add_to(app)
 
 

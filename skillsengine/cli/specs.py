@@ -1,4 +1,4 @@
-"""Commands about specs: validate, plan, preview, compile."""
+"""Commands about specs: validate, preview, compile."""
 
 from __future__ import annotations
 
@@ -6,19 +6,16 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 from rich.text import Text
 
-from skillsengine.cli.console import err, out, print_table, settings_for
+from skillsengine.cli.console import err, out, settings_for
 from skillsengine.cli.rendered import show_rows
-from skillsengine.pipeline.explain import explain
-from skillsengine.pipeline.plan import Plan, RunOptions, find_sources, make_plan
+from skillsengine.pipeline.plan import find_sources
 from skillsengine.pipeline.preview import preview as render
 from skillsengine.settings import Settings
 from skillsengine.spec.errors import SpecError
 from skillsengine.spec.load import Loaded, check_specs, load_spec
 from skillsengine.storage.catalog import Catalog
-from skillsengine.storage.store import Store
 
 SpecPath = Annotated[Path, typer.Argument(metavar="SPEC", help="A YAML file of `experiments/`.")]
 Sets = Annotated[
@@ -32,7 +29,7 @@ Partition = Annotated[
 
 
 def add_to(app: typer.Typer) -> None:
-    for command in (validate, plan, preview, compile_):
+    for command in (validate, preview, compile_):
         app.command(command.__name__.rstrip("_"))(command)
 
 
@@ -80,51 +77,6 @@ def validate(specs: Annotated[list[Path] | None, typer.Argument(metavar="SPEC...
     if broken:
         err.print(f"{broken} of {len(checked)} specs do not compile")
         raise typer.Exit(1)
-
-
-def plan(
-    spec: SpecPath,
-    partition: Partition = None,
-    set_: Sets = None,
-    read: Annotated[bool, typer.Option("--read", help="Read remote data that was never read; it may be much.")] = False,
-) -> None:
-    """Show what a run would do: which artifacts exist, which would be made, and why.
-
-    Data of an object store or of the Hub is looked at, not downloaded: what was never read is unknown, unless `--read`.
-
-    Example: `skillsengine plan experiments/job-skills-demo.yaml --set train.epochs=3`
-    """
-    loaded, settings = load(spec, set_)
-    options = RunOptions(trusted=loaded.trusted)
-    memory = Catalog.open(settings.catalog_url)
-    sources = find_sources(loaded.experiment, partition, settings, trusted=loaded.trusted, memory=memory, read=read)
-    whole = make_plan(loaded.experiment, sources, settings, options)
-    show_plan(whole, settings)
-
-
-def show_plan(whole: Plan, settings: Settings) -> None:
-    """Print the steps with what is cached and why the others are not."""
-    store, catalog = Store(settings.store_root), Catalog.open(settings.catalog_url)
-    table = Table(title=f"{whole.experiment.name} · partition {whole.partition}", title_justify="left", box=None)
-    for column in ("step", "digest", "state", "why"):
-        table.add_column(column, style="dim" if column == "digest" else None, overflow="fold")
-    to_run, unknown = 0, whole.unknown
-    for step, reason in explain(whole, store, catalog):
-        if step.id in unknown:
-            table.add_row(Text(step.id), "unknown", "[yellow]unknown[/]", Text(reason or ""))
-            continue
-        to_run += reason is not None
-        state = "[green]cached[/]" if reason is None else "[yellow]to run[/]"
-        table.add_row(Text(step.id), step.digest[:12], state, Text(reason or ""))
-    print_table(table)
-    for note in whole.notes:
-        out.print(f"note: {note}", markup=False)
-    if unknown:
-        out.print(
-            f"{to_run} of {len(whole.steps)} steps to run, {len(unknown)} unknown until their data is read (--read)"
-        )
-    else:
-        out.print(f"{to_run} of {len(whole.steps)} steps to run" if to_run else "nothing to do: every step is cached")
 
 
 def preview(spec: SpecPath, partition: Partition = None, set_: Sets = None) -> None:

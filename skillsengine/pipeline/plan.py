@@ -103,6 +103,9 @@ class Sources:
     window: tuple[str, ...]
     files: Mapping[str, tuple[SourceFile, ...]]
     notes: tuple[str, ...] = ()
+    span: tuple[str, str] | None = None
+    """The oldest and the newest partition that have data, where they were looked for just now; None of a static source and of
+    a pinned run."""
 
 
 def find_sources(
@@ -146,10 +149,22 @@ def find_sources(
             f"no data to train on: data.window is {data.window}, and none of the partitions {wanted[0]} to {wanted[-1]} has "
             f"data at {data.source}. Take a later partition, or raise data.window."
         )
-    missing = [key for key in wanted if key not in there]
-    notes = (f"the window {wanted[0]} to {wanted[-1]} has no data for {', '.join(missing)}",) if missing else ()
     files = {key: source.files(key) for key in (*window, partition)}
-    return Sources(partition, window, files, notes + source.notes())
+    return Sources(
+        partition, window, files, _missing(data.window, wanted, there) + source.notes(), span=(there[0], there[-1])
+    )
+
+
+def _missing(asked: int, wanted: Sequence[str], there: Sequence[str]) -> tuple[str, ...]:
+    """What a user should know of partitions of the window that have no data: history begins later, or has holes."""
+    begins = [key for key in wanted if key >= there[0]]
+    holes = [key for key in begins if key not in there]
+    notes = []
+    if len(begins) < len(wanted):
+        notes.append(f"data.window is {asked}, data begins {there[0]}: only {len(begins)} of {asked}")
+    if holes:
+        notes.append(f"the window {wanted[0]} to {wanted[-1]} has no data for {', '.join(holes)}")
+    return tuple(notes)
 
 
 def _cut(files: Sequence[SourceFile], split: Split) -> tuple[str, ...]:

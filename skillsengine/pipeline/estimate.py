@@ -1,0 +1,154 @@
+"""How many steps a training takes, how many parameters it trains and how much memory it asks for: arithmetic only.
+
+`shapes` knows the sizes of a base without loading it, `forecast` brings the numbers of rows and tokens.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from skillsengine.spec.schema import Experiment, Train
+
+_LARGE = 10**9
+"""Parameters from which `finetune` recomputes activations rather than keeping them, on CUDA."""
+_NF4 = 0.5 + 1 / 64 + 4 / (64 * 256)
+"""Bytes a weight: 4 bits, one 8-bit scale for 64 weights, one float32 for 256 of these scales."""
+_TRAINED = 4 + 4 + 8
+"""Bytes of a trainable parameter: itself, its gradient, AdamW's two moments, all float32."""
+_SUPERVISED = 0.25
+"""Share of a text's tokens that its answer is taken to have; with the others no logits are computed."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The sizes of a Llama-like base: attention and a gated feed-forward part in every layer."""
+
+    hidden: int
+    feed_forward: int
+    layers: int
+    keys: int
+    """Width of the keys, and of the values: heads that they have x size of a head."""
+    queries: int
+    """Heads x size of a head; mostly the same as `hidden`."""
+    vocabulary: int
+    tied: bool
+    """Whether the output layer is the embedding."""
+    extra: int = 0
+    """Parameters of a layer beside its matrices and two norms: biases, norms of queries and keys."""
+
+    @property
+    def matrices(self) -> dict[str, tuple[int, int]]:
+        """(in, out) features of each linear module of one layer."""
+        return {
+            "q_proj": (self.hidden, self.queries),
+            "k_proj": (self.hidden, self.keys),
+            "v_proj": (self.hidden, self.keys),
+            "o_proj": (self.queries, self.hidden),
+            "gate_proj": (self.hidden, self.feed_forward),
+            "up_proj": (self.hidden, self.feed_forward),
+            "down_proj": (self.feed_forward, self.hidden),
+        }
+
+    @property
+    def linear(self) -> int:
+        """Parameters of all layers' linear modules: what quantization makes smaller."""
+        return self.layers * sum(inside * out for inside, out in self.matrices.values())
+
+    @property
+    def embedding(self) -> int:
+        return self.vocabulary * self.hidden
+
+    @property
+    def parameters(self) -> int:
+        """All of them; a tied output layer counts once."""
+        norms = self.layers * (2 * self.hidden + self.extra) + self.hidden
+        return self.linear + norms + self.embedding * (1 if self.tied else 2)
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes at the height of a training."""
+
+    base: float
+    adapter: float
+    """Its parameters, their gradients and the optimizer's states."""
+    of_a_token: float
+    """What each token of a micro-batch adds."""
+    tokens: int | None
+    """Tokens of the longest micro-batch; None where the longest text is not known yet."""
+
+    @property
+    def activations(self) -> float | None:
+        return None if self.tokens is None else self.tokens * self.of_a_token
+
+
+def steps_per_epoch(rows: int, train: Train) -> int:
+    """Optimizer steps over `rows` training texts once; the last one may be smaller."""
+    return -(-rows // train.effective_batch_size)
+
+
+def optimizer_steps(rows: int, train: Train) -> int:
+    """Optimizer steps of a training on `rows` texts (at least 1), as `finetune` counts them."""
+    return max(1, math.ceil(steps_per_epoch(rows, train) * train.epochs))
+
+
+def adapter_parameters(shape: Shape, r: int, targets: Sequence[str]) -> int | None:
+    """Trainable parameters of a LoRA adapter: r x (in + out) of each adapted matrix (Hu et al., 2021, section 4.1).
+
+    None where a target is no linear module of such a base, or is named by a part of its path.
+    """
+    sizes = {name: (ends, shape.layers) for name, ends in shape.matrices.items()}
+    sizes["lm_head"] = ((shape.hidden, shape.vocabulary), 1)
+    if not set(targets) <= set(sizes):
+        return None
+    return sum(r * sum(sizes[name][0]) * sizes[name][1] for name in set(targets))
+
+
+def training_memory(shape: Shape, experiment: Experiment, longest: int | None) -> Memory | None:
+    """Memory of a training whose longest text has `longest` tokens; None for unknown targets.
+
+    - base: matrices in 4.127 bits with nf4 (double quantization: Dettmers et al., 2023, section 3), 8 with int8, otherwise 16
+      on CUDA and 32 on a CPU. Beside a quantized base, embedding, output layer and norms are float32 (peft's
+      `prepare_model_for_kbit_training`).
+    - adapter: 16 bytes a trainable parameter, float32 with AdamW. An adapter on a tied output layer makes it a copy.
+    - activations: what the backward pass of a layer needs of each token. Counted on transformers' Llama with peft's adapters
+      (attention that keeps no scores: Dao et al., 2022; no dropout): two vectors of the hidden size, two of the queries', two
+      of the keys', four of the feed-forward part's, r for each adapter, and in float32 the two that the norms take in. Where
+      activations are recomputed (CUDA, over 10^9 parameters), of each layer only the vector that it takes in, and one
+      layer's at a time (Chen et al., 2016). Then the logits, with a quarter of the tokens supervised: in the number format,
+      as float32, their softmax and its gradient.
+
+    Python, its libraries and CUDA's own (about 1 GB each), and what the allocator cannot use, come on top.
+    """
+    lora, device = experiment.lora, experiment.resources.device
+    trainable = adapter_parameters(shape, lora.r, lora.target_modules)
+    if trainable is None:
+        return None
+    width = 4 if device == "cpu" else 2
+    quantization = experiment.base.quantization
+    copy = shape.embedding if shape.tied and "lm_head" in lora.target_modules else 0
+    others = shape.parameters - shape.linear + copy
+    if quantization == "none":
+        base = float(width * (shape.linear + others))
+    else:
+        base = (_NF4 if quantization == "nf4" else 1) * shape.linear + 4 * others
+    of_layer = _kept_of_layer(shape, experiment, width)
+    stored = (
+        shape.linear // 2 if quantization == "nf4" else shape.linear
+    )  # bitsandbytes counts two 4-bit weights as one
+    if device == "cuda" and stored + others + trainable > _LARGE:
+        kept = shape.layers * shape.hidden * (2 if quantization == "none" else 4) + of_layer
+    else:
+        kept = shape.layers * of_layer
+    logits = _SUPERVISED * shape.vocabulary * (12 if width == 4 else 14)
+    tokens = None if longest is None else longest * experiment.train.per_device_batch_size
+    return Memory(base, _TRAINED * trainable, kept + logits, tokens)
+
+
+def _kept_of_layer(shape: Shape, experiment: Experiment, width: int) -> int:
+    """Bytes that one layer keeps of a token for its backward pass."""
+    adapted = sum(name in shape.matrices for name in set(experiment.lora.target_modules))
+    vectors = 2 * shape.hidden + 2 * shape.queries + 2 * shape.keys + 4 * shape.feed_forward
+    return width * (vectors + experiment.lora.r * adapted) + 4 * 2 * shape.hidden
