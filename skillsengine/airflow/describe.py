@@ -13,7 +13,7 @@ def retrain_doc(experiment: Experiment, source: str, digest: str) -> str:
         "schedule": _schedule(e),
         "base": f"{_code(e.base.model)}, {_quantization(e)}, on {e.resources.device}",
         "LoRA": f"r {e.lora.r}, alpha {e.lora.alpha}, on {', '.join(e.lora.target_modules)}",
-        "training": f"{e.train.epochs:g} epochs of {e.train.effective_batch_size} rows a step, "
+        "training": f"{_plural(e.train.epochs, 'epoch')} of {_plural(e.train.effective_batch_size, 'row')} a step, "
         f"learning rate {e.train.learning_rate:g}, {e.train.lr_scheduler}",
         "longest text": f"{e.tokens.max_length} tokens"
         if e.tokens.max_length != "auto"
@@ -41,7 +41,7 @@ def scores_doc(experiment: Experiment, source: str, digest: str) -> str:
 def _document(e: Experiment, about: str, settings: dict[str, str], source: str, digest: str) -> str:
     rows = "\n".join(f"| {name} | {_cell(value)} |" for name, value in settings.items())
     parts = [
-        about,
+        f"**{about}**",  # bold, since Airflow's page leaves no room between paragraphs
         e.description.strip(),
         f"| | |\n| --- | --- |\n{rows}",
         f"Spec {_code(source)}, digest `{digest[:16]}`",
@@ -80,6 +80,10 @@ def _told(e: Experiment) -> dict[str, str]:
     if notify.deadline is not None:
         row["deadline"] = f"{format_duration(notify.deadline)} after it was due"
     return row
+
+
+def _plural(count: float, noun: str) -> str:
+    return f"{count:g} {noun}{'' if count == 1 else 's'}"
 
 
 def _quantization(e: Experiment) -> str:

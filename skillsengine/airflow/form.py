@@ -18,7 +18,8 @@ from airflow.sdk import Param
 from pydantic import TypeAdapter
 
 from skillsengine.pipeline.graph import read_path
-from skillsengine.spec.allowed import describe
+from skillsengine.spec.allowed import describe, options
+from skillsengine.spec.compare import shown
 from skillsengine.spec.schema import Experiment
 
 Kind = Literal["retrain", "evaluations"]
@@ -56,7 +57,7 @@ def override_params(experiment: Experiment, kind: Kind) -> dict[str, Any]:
         path: Param(
             read_path(experiment, path),
             section=SECTION,
-            description_md=f"{_meaning(path)} {_range(path)}",
+            description_md=_help(path, read_path(experiment, path)),
             **field_schema(path),
         )
         for path in fields(experiment, kind)
@@ -89,6 +90,9 @@ def flat(schema: Mapping[str, Any]) -> dict[str, Any]:
     types = [arm.pop("type") for arm in arms]
     if len(set(types)) < len(types):
         raise ValueError(f"a union with two arms of one type ({', '.join(types)}) has no field in Airflow's form")
+    if "number" in types:
+        # Of `2e-5` Airflow's widget for a number makes 1. One for several types reads JSON; every integer is a number anyhow.
+        types.append("integer")
     merged = {key: value for arm in arms for key, value in arm.items()}
     return {"type": types[0] if len(types) == 1 else types, **merged}
 
@@ -112,9 +116,9 @@ def _info(path: str) -> Any:
     return Experiment.model_fields[section].annotation.model_fields[name]  # type: ignore[union-attr]
 
 
-def _meaning(path: str) -> str:
-    return " ".join(_info(path).description.split())
-
-
-def _range(path: str) -> str:
-    return f"({describe(_schema(path))})"
+def _help(path: str, own: Any) -> str:
+    """What the field means and takes, and what the spec says: the form shows that only until somebody writes over it."""
+    schema = _schema(path)
+    nullable = any(option.get("type") == "null" for option in options(schema))
+    empty = ", an empty field" if nullable else ""
+    return f"{' '.join(_info(path).description.split())} ({describe(schema)}{empty}; the spec says {shown(own)})"

@@ -189,6 +189,7 @@ def test_the_text_tells_the_main_settings_and_ends_with_the_digest() -> None:
     )
     doc = retrain.doc_md
     assert "What it is {{ for }}." in doc and "trains on the 6 months before the run's own" in doc
+    assert "| training | 3 epochs of 4 rows a step, learning rate 0.0002, linear |" in doc
     assert "`some/base\\|x`, nf4, on cuda" in doc and "r 32, alpha 64" in doc
     for dag in (retrain, evaluations):
         assert dag.doc_md.endswith("Spec `experiments/demo.yaml`, digest `dddddddddddddddd`")

@@ -107,8 +107,20 @@ def test_ranges_and_words_reach_the_form_s_widgets() -> None:
     assert field_schema("lora.r") == {"type": "integer", "minimum": 1, "maximum": 1024}
     assert field_schema("base.quantization") == {"type": "string", "enum": ["nf4", "int8", "none"]}
     assert field_schema("evaluate.max_rows") == {"type": ["integer", "null"], "minimum": 1}
+    rate = {"type": ["number", "integer"], "exclusiveMinimum": 0.0, "maximum": 1.0}
+    assert field_schema("train.learning_rate") == rate, "the widget of a lone `number` makes 1 of 2e-5"
     both = {"type": ["string", "integer"], "pattern": "^auto$", "minimum": 16, "maximum": 131072}
     assert field_schema("tokens.max_length") == both
+
+
+def test_help_tells_meaning_range_and_the_spec_s_own_value() -> None:
+    said = {path: param.schema["description_md"] for path, param in override_params(DATED, "retrain").items()}
+    assert said["train.learning_rate"] == "Peak learning rate. (float > 0 and <= 1; the spec says 0.01)"
+    assert said["evaluate.max_rows"] == (
+        "Score a seeded sample of at most this many rows; null scores all. "
+        "(int >= 1 or null, an empty field; the spec says null)"
+    )
+    assert said["base.quantization"].endswith("(one of nf4, int8, none; the spec says none)")
 
 
 def test_a_union_that_airflow_cannot_show_is_refused() -> None:
