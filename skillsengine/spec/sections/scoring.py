@@ -1,0 +1,64 @@
+"""What becomes of an adapter: `evaluate`, `evaluations`, `gate`, `register`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from skillsengine.spec.sections.fields import NAME_PATTERN, Section
+from skillsengine.spec.shots import DEFAULT_SHOTS
+
+HubId = Annotated[
+    str,
+    Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,95}/[A-Za-z0-9][A-Za-z0-9_.-]{0,95}$", examples=["my-org/job-skills"]),
+]
+
+
+class Shot(Section):
+    """One worked example shown to the untuned base."""
+
+    text: str = Field(min_length=1)
+    """The ad."""
+    skills: tuple[str, ...]
+    """Its skills, verbatim."""
+
+
+class Evaluate(Section):
+    """How the adapter and its baselines are scored."""
+
+    max_rows: int | None = Field(None, ge=1)
+    """Score a seeded sample of at most this many rows; null scores all."""
+    max_new_tokens: int = Field(256, ge=1, le=8192)
+    """Longest answer in tokens."""
+    batch_size: int = Field(8, ge=1, le=4096)
+    """Ads generated for at once; does not change the answers' meaning and is not in the digest."""
+    seed: int = Field(42, ge=0, lt=2**32)
+    """Seed of the sample."""
+    shots: tuple[Shot, ...] = tuple(Shot(**shot) for shot in DEFAULT_SHOTS)
+    """Worked examples shown to the untuned base; they are written for this project and stand in no data set."""
+
+
+class Evaluations(Section):
+    """What the evaluations DAG scores on each new partition."""
+
+    versions: tuple[str, ...] = Field(("champion", "latest"), min_length=1)
+    """Aliases or version numbers of `register.model`; one that does not exist is passed over with a note."""
+
+
+class Gate(Section):
+    """The rule by which a challenger becomes the champion."""
+
+    metric: Literal["f1", "precision", "recall"] = "f1"
+    """The set-level score that decides, on the rows that challenger and opponent were both scored on."""
+
+
+class Register(Section):
+    """Where the adapter is registered."""
+
+    model: str | None = Field(None, pattern=NAME_PATTERN)
+    """Name under which versions are counted; null is the experiment's name. Several specs may compete under one."""
+    hub: HubId | None = None
+    """Hub repository `org/name` that each new version is pushed to, adapter and card; null pushes nothing."""
+    private: bool = True
+    """Whether a Hub repository that has to be made is private."""

@@ -1,0 +1,69 @@
+"""What is trained, and how: `base`, `lora`, `train`."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from skillsengine.spec.sections.fields import Section
+
+BUILTIN_BASE = "smollm2-135m-instruct"
+
+
+class Base(Section):
+    """The frozen pretrained model."""
+
+    model: str = Field(BUILTIN_BASE, min_length=1)
+    """`smollm2-135m-instruct` (built in), a local folder, or a Hub id such as meta-llama/Llama-2-13b-hf."""
+    revision: str | None = None
+    """Commit, tag or branch of a Hub model; null takes its main branch. A branch is pinned to its commit at registration."""
+    quantization: Literal["nf4", "int8", "none"] = "none"
+    """Weights of the frozen base: 4-bit NormalFloat, 8-bit integers, or as they are."""
+
+
+class Lora(Section):
+    """The adapter (Hu et al., 2021, arXiv:2106.09685)."""
+
+    r: int = Field(32, ge=1, le=1024)
+    """Rank of the update matrices."""
+    alpha: int = Field(64, ge=1, le=4096)
+    """Scale of the update: it is multiplied by alpha / r."""
+    dropout: float = Field(0.0, ge=0.0, lt=1.0)
+    """Dropout on the adapter's input during training (0 to 1)."""
+    target_modules: tuple[str, ...] = Field(
+        ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"), min_length=1
+    )
+    """Names of the linear modules that get an adapter; `lm_head` is allowed."""
+
+
+class Train(Section):
+    """How the adapter is trained; the Trainer is transformers' own."""
+
+    epochs: float = Field(3.0, gt=0.0, le=1000.0)
+    """Passes over the training rows."""
+    per_device_batch_size: int = Field(4, ge=1, le=4096)
+    """Rows in one forward pass on one device."""
+    gradient_accumulation_steps: int = Field(1, ge=1, le=4096)
+    """Forward passes per optimizer step; rows per step = this x per_device_batch_size."""
+    learning_rate: float = Field(2e-4, gt=0.0, le=1.0)
+    """Peak learning rate."""
+    lr_scheduler: Literal["linear", "cosine", "constant", "constant_with_warmup"] = "linear"
+    """Course of the learning rate after the warm-up."""
+    warmup_steps: int = Field(0, ge=0)
+    """Optimizer steps over which the learning rate rises from 0."""
+    weight_decay: float = Field(0.0, ge=0.0, lt=1.0)
+    """AdamW's weight decay."""
+    max_grad_norm: float = Field(1.0, gt=0.0)
+    """Gradients are clipped to this norm."""
+    seed: int = Field(42, ge=0, lt=2**32)
+    """Seed of initialization and shuffling."""
+    logging_steps: int = Field(10, ge=1)
+    """Optimizer steps between two logged losses."""
+    checkpoint_steps: int = Field(50, ge=1)
+    """Optimizer steps between two checkpoints from which a killed training goes on."""
+
+    @property
+    def effective_batch_size(self) -> int:
+        """Rows per optimizer step: the only batch size that changes what is learned."""
+        return self.per_device_batch_size * self.gradient_accumulation_steps
