@@ -146,7 +146,8 @@ def _time(found: Outlook) -> Iterator[tuple[str, str]]:
     if known.seconds:
         longest = sorted(known.seconds, key=lambda name: -known.seconds[name].value)[:3]
         parts = ", ".join(f"{name} {seconds_text(known.seconds[name].value)}" for name in longest)
-        yield "time", f"about {seconds_text(known.total_seconds)}: {parts} ({known.seconds[longest[0]].basis})"
+        basis = known.seconds.get("finetune", known.seconds[longest[0]]).basis
+        yield "time", f"about {seconds_text(known.total_seconds)}: {parts} ({basis})"
     if not known.untimed:
         return
     told = f"unknown for {_some(known.untimed)}"

@@ -63,7 +63,7 @@ def _unread(step: Step) -> str:
         return "depends on data that was never read"
     size = sum(file.size or 0 for file in files)
     more = f" and {len(files) - 1} more" if len(files) > 1 else ""
-    return f"never read: {files[0].uri}{more} ({size / 1e6:.1f} MB); a run reads it first"
+    return f"never read: {files[0].uri}{more} ({_size(size)}); a run reads it first"
 
 
 def _causes(
@@ -136,7 +136,7 @@ def _data(step: Step, old: Artifact, rows: SourceRows) -> str:
     told += [f"{name} is gone" for name in was if name not in now]
     for name, file in now.items():
         if name in was and was[name] != file.sha256:
-            told.append(name if file.size is None else f"{name} ({file.size / 1e6:.1f} MB)")
+            told.append(name if file.size is None else f"{name} ({_size(file.size)})")
     return f"data changed{place}: {_some(told)}"
 
 
@@ -170,6 +170,10 @@ def _key(name: str) -> str:
 
 def _span(keys: Sequence[str]) -> str:
     return keys[0] if len(keys) == 1 else f"{min(keys)} to {max(keys)}" if len(keys) > 2 else " and ".join(keys)
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{count / 1e3:.1f} kB"
 
 
 def _some(names: Sequence[str]) -> str:

@@ -6,7 +6,6 @@ import importlib
 import importlib.util
 import json
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -62,18 +61,20 @@ def _read(path: Path) -> Shape | None:
         return None  # no model, or a broken one: a run and `doctor` say so
 
 
-def shape_from(config: Mapping[str, Any]) -> Shape | None:
+def shape_from(config: Any) -> Shape | None:
     """The shape that a config.json of transformers describes; None for other families, and where a size is missing."""
-    family = config.get("model_type")
     names = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "vocab_size")
-    if family not in _KNOWN_FAMILIES or not all(isinstance(config.get(name), int) for name in names):
+    if not isinstance(config, dict) or config.get("model_type") not in _KNOWN_FAMILIES:
         return None
     if config.get("attention_bias") or config.get("mlp_bias"):
+        return None
+    sizes = [config.get(name) for name in names]
+    if not all(isinstance(size, int) and size > 0 for size in sizes):
         return None
     hidden, feed_forward, layers, heads, vocabulary = (int(config[name]) for name in names)
     head = int(config.get("head_dim") or hidden // heads)
     queries, keys = heads * head, int(config.get("num_key_value_heads") or heads) * head
     # qwen2's queries, keys and values have biases; qwen3 norms queries and keys head by head.
-    extra = {"qwen2": queries + 2 * keys, "qwen3": 2 * head}.get(family, 0)
+    extra = {"qwen2": queries + 2 * keys, "qwen3": 2 * head}.get(config["model_type"], 0)
     tied = bool(config.get("tie_word_embeddings", False))
     return Shape(hidden, feed_forward, layers, keys, queries, vocabulary, tied, extra)

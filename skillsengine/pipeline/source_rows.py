@@ -80,8 +80,8 @@ class SourceRows:
     def changes(self, step: Step, old: Artifact) -> RowChanges | None:
         """How the rows of a `format` step's files differ from those of `old`, both read with the settings of `old`.
 
-        None where `old` was made by another version of the stage (which may have read the same rows otherwise), of a part of
-        the rows (`--limit`), or where it would take long.
+        None where `old` was made by another version of the stage (which may have read the same rows otherwise) or of a part of
+        the rows (`--limit`), where its files cannot be read, and where it would take long.
         """
         manifest = old.manifest
         if manifest.version != step.definition.version or manifest.config.get("limit"):
@@ -89,7 +89,12 @@ class SourceRows:
         if not self._spend(sum(manifest.files[name].size for name in (ROWS, REJECTED) if name in manifest.files)):
             return None
         read = self._source(step, manifest.config)
-        return _compare(_stored(old), read.known) if read else None
+        if read is None:
+            return None
+        try:
+            return _compare(_stored(old), read.known)
+        except (OSError, ValueError):
+            return None  # its files are gone or damaged, which says nothing about the data
 
     def _source(self, step: Step, config: Mapping[str, Any]) -> _Read | None:
         """The files of `step`, read with the columns and the cleaning that `config` names."""

@@ -153,6 +153,18 @@ def test_a_missing_month_of_the_window_is_told(settings: Settings) -> None:
     assert plan.notes == ("the window 2026-01 to 2026-02 has no data for 2026-02",)
 
 
+def test_a_window_longer_than_the_history(settings: Settings) -> None:
+    data = {"source": "data/ads/{partition}.jsonl", "window": 6}
+    sources = find_sources(tiny_experiment(data=data), None, settings, now=NOW)
+    assert sources.notes == ("data.window is 6, data begins 2026-01: only 2 of 6",)
+    assert sources.span == ("2026-01", "2026-03")
+    (settings.project / "data" / "ads" / "2026-02.jsonl").unlink()
+    assert find_sources(tiny_experiment(data=data), None, settings, now=NOW).notes == (
+        "data.window is 6, data begins 2026-01: only 2 of 6",
+        "the window 2025-09 to 2026-02 has no data for 2026-02",
+    )
+
+
 @pytest.mark.parametrize(
     ("partition", "text"),
     [

@@ -1,0 +1,147 @@
+"""The arithmetic of a training, held against torch, peft and bitsandbytes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+from skillsengine.modeling.base import load_base
+from skillsengine.modeling.batches import answer_logits
+from skillsengine.modeling.lora import attach
+from skillsengine.pipeline.estimate import Shape, adapter_parameters, optimizer_steps, training_memory
+from skillsengine.pipeline.shapes import shape_from
+from skillsengine.spec.schema import Base, Lora, Train
+from tests.pipeline.project import tiny_experiment
+from tests.tiny import make_tiny_base
+
+ALL = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+LLAMA_13B = Shape(hidden=5120, feed_forward=13824, layers=40, keys=5120, queries=5120, vocabulary=32000, tied=False)
+TEXTS, TOKENS, SUPERVISED = 2, 100, 25
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_tiny_base(tmp_path_factory.mktemp("base"), hidden=128, tied=False)
+
+
+def shape_at(folder: Path) -> Shape:
+    shape = shape_from(json.loads((folder / "config.json").read_text()))
+    assert shape is not None
+    return shape
+
+
+def training(folder: Path, quantization: str, targets: list[str]) -> Any:
+    loaded = load_base(
+        Base(model=str(folder), quantization=quantization),  # type: ignore[arg-type]
+        "cpu",
+        bases=folder,
+        allowed_roots=(folder,),
+        for_training=True,
+    )
+    return attach(loaded.model, Lora(r=4, alpha=8, target_modules=tuple(targets)), seed=1)
+
+
+@pytest.mark.parametrize(
+    ("rows", "train", "steps"),
+    [
+        (100, {"epochs": 3, "per_device_batch_size": 4}, 75),
+        (101, {"epochs": 3, "per_device_batch_size": 4}, 78),
+        (101, {"epochs": 0.5, "per_device_batch_size": 2, "gradient_accumulation_steps": 8}, 4),
+        (3, {"epochs": 0.1, "per_device_batch_size": 4}, 1),
+    ],
+)
+def test_optimizer_steps(rows: int, train: dict[str, Any], steps: int) -> None:
+    assert optimizer_steps(rows, Train.model_validate(train)) == steps
+
+
+@pytest.mark.parametrize("targets", [ALL, ["q_proj"], [*ALL, "lm_head"], ["down_proj", "k_proj", "lm_head"]])
+@pytest.mark.parametrize("tied", [True, False])
+def test_adapter_parameters_are_those_that_peft_makes(tmp_path: Path, targets: list[str], tied: bool) -> None:
+    folder = make_tiny_base(tmp_path / "base", tied=tied)
+    model = training(folder, "none", targets)
+    trained = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
+    assert adapter_parameters(shape_at(folder), 4, targets) == trained
+
+
+def test_unknown_targets_have_no_estimate(base: Path) -> None:
+    assert adapter_parameters(shape_at(base), 4, ["c_attn"]) is None
+    spec = tiny_experiment(lora={"r": 4, "alpha": 8, "target_modules": ["c_attn"]})
+    assert training_memory(shape_at(base), spec, 100) is None
+
+
+def state_bytes(model: Any) -> int:
+    """Of the frozen weights, with the scales of quantized ones."""
+    total = 0
+    for weight in model.parameters():
+        if not weight.requires_grad:
+            total += weight.numel() * weight.element_size()
+            if (state := getattr(weight, "quant_state", None)) is not None:
+                scales = [state.absmax, state.state2.absmax]
+                total += sum(scale.numel() * scale.element_size() for scale in scales)
+    return total
+
+
+@pytest.mark.parametrize(
+    ("quantization", "targets", "tied"),
+    [("none", ALL, False), ("none", [*ALL, "lm_head"], True), ("nf4", ALL, False), ("int8", ALL, False)],
+)
+def test_the_base_takes_what_the_formula_says(
+    tmp_path: Path, quantization: str, targets: list[str], tied: bool
+) -> None:
+    folder = make_tiny_base(tmp_path / "base", hidden=256, tied=tied)
+    spec = tiny_experiment(
+        base={"model": str(folder), "quantization": quantization},
+        lora={"r": 4, "alpha": 8, "target_modules": targets},
+    )
+    found = training_memory(shape_at(folder), spec, None)
+    assert found is not None
+    assert found.base == pytest.approx(state_bytes(training(folder, quantization, targets)), rel=0.005)
+    assert found.activations is None, "the longest text is not known"
+
+
+def test_activations_are_what_the_backward_pass_keeps(base: Path) -> None:
+    """Counted by autograd itself. The formula adds what is alive beside it while the loss is taken."""
+    model = training(base, "none", ALL)
+    own = {weight.untyped_storage().data_ptr() for weight in [*model.parameters(), *model.buffers()]}
+    kept: dict[int, int] = {}
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    ids = torch.randint(5, 300, (TEXTS, TOKENS))
+    labels = ids.clone()
+    labels[:, : TOKENS - SUPERVISED] = -100
+    model.train()
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        logits, gold = answer_logits(model, ids, labels)
+        cross_entropy(logits.float(), gold, reduction="sum")
+    train = {"per_device_batch_size": TEXTS, "epochs": 1}
+    found = training_memory(shape_at(base), tiny_experiment(train=train, lora={"r": 4, "alpha": 8}), TOKENS)
+    assert found is not None and found.activations is not None
+    beside = TEXTS * SUPERVISED * 320 * 8  # logits and the gradient of the softmax, float32
+    assert found.activations == pytest.approx(sum(kept.values()) + beside, rel=0.03)
+
+
+@pytest.mark.parametrize(
+    ("quantization", "base_gb", "adapter_gb"), [("nf4", 7.3, 1.9), ("int8", 13.0, 1.9), ("none", 24.2, 1.9)]
+)
+def test_llama_2_13b_on_a_gpu(quantization: str, base_gb: float, adapter_gb: float) -> None:
+    """13.02 billion parameters: 12.7 of them in matrices, the others float32 beside quantized ones."""
+    spec = tiny_experiment(
+        base={"model": "meta-llama/Llama-2-13b-hf", "quantization": quantization},
+        lora={"r": 32, "alpha": 64, "target_modules": [*ALL, "lm_head"]},
+        resources={"device": "cuda"},
+    )
+    found = training_memory(LLAMA_13B, spec, 1024)
+    assert found is not None and found.activations is not None
+    assert (round(found.base / 2**30, 1), round(found.adapter / 2**30, 1)) == (base_gb, adapter_gb)
+    # Recomputed: not 40 layers' at once, which would be over 30 GB.
+    assert found.activations / 2**30 < 6
