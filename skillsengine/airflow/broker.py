@@ -2,7 +2,7 @@
 
 A broker such as Redis or SQS waits for a worker's word that a task is done, and after its visibility time-out gives the task
 to another worker. Airflow's Celery provider (3.26) sets a day where nothing else is said, and lets workers say the word at
-the end (`[celery] task_acks_late`). RabbitMQ knows no such time-out; its own `consumer_timeout` stands in its own
+the end (`[celery] task_acks_late`). RabbitMQ knows no such time-out; its `consumer_timeout` stands in its own
 configuration, and cannot be looked at from here.
 
 Airflow's own parser is not used: its import takes seconds and writes a file, and it runs commands (`broker_url_cmd`) and asks
@@ -24,6 +24,7 @@ from skillsengine.spec.schema import STAGES, Experiment, StageResources, format_
 _PROVIDERS_DEFAULT = timedelta(days=1)
 _DEFAULT_URL = "redis://redis:6379/0"
 _WITH_VISIBILITY = ("redis://", "rediss://", "sqs://", "sentinel://")
+_RABBITMQ = "RabbitMQ: `consumer_timeout`, 30 minutes where nobody set it"
 _MARGIN = timedelta(hours=1)
 """A task waits a while in a worker before it starts, and the broker's time runs already."""
 _OPTION = "[celery_broker_transport_options] visibility_timeout"
@@ -74,11 +75,15 @@ def executor_set() -> str | None:
 
     `CeleryExecutor`, without the path of its module. Raises ConfigError.
     """
-    named = _option("core", "executor")
-    if named is None:
-        return None
-    # "LocalExecutor,alias:my.module.Other;team=CeleryExecutor": the first one of no team runs what asks for no other.
-    first = named.partition(";")[0].strip("=").partition(",")[0].strip()
+    return default_executor(_option("core", "executor") or "")
+
+
+def default_executor(setting: str) -> str | None:
+    """The executor that runs what asks for no other, of a value of `[core] executor`; None of an empty one.
+
+    `LocalExecutor,alias:my.module.Other;team=CeleryExecutor` -> `LocalExecutor`: the first one, of no team.
+    """
+    first = setting.partition(";")[0].strip("=").partition(",")[0].strip()
     return first.rpartition(":")[2].rpartition(".")[2] or None
 
 
@@ -104,7 +109,8 @@ def find_broker() -> Broker | None:
     if url is None:
         return Broker(None, unknown="[celery] broker_url comes from a command or a secrets backend, which is not asked")
     if not str(url).startswith(_WITH_VISIBILITY):
-        return Broker(None)
+        kind = str(url).partition("://")[0]
+        return Broker(None, unknown=f"a broker {kind}:// keeps that in its own configuration ({_RABBITMQ})")
     return Broker(_PROVIDERS_DEFAULT, "the default visibility_timeout")
 
 
@@ -148,9 +154,14 @@ def _option(section: str, key: str, default: str | None = None) -> str | None:
     return None if asked else default
 
 
-def _file() -> configparser.RawConfigParser:
+def config_file() -> Path:
+    """Where airflow.cfg of this environment is, or would be."""
     home = os.environ.get("AIRFLOW_HOME", "~/airflow")
-    path = Path(os.path.expandvars(os.environ.get("AIRFLOW_CONFIG", f"{home}/airflow.cfg"))).expanduser()
+    return Path(os.path.expandvars(os.environ.get("AIRFLOW_CONFIG", f"{home}/airflow.cfg"))).expanduser()
+
+
+def _file() -> configparser.RawConfigParser:
+    path = config_file()
     parser = configparser.RawConfigParser()
     try:
         if path.exists():

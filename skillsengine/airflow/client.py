@@ -28,16 +28,25 @@ class AirflowClient:
     because its run id is decided here. The token is the one that is given, or one for the login that `url` holds
     (`http://user:password@host`, as Airflow's own auth managers give out), or one without a login, which
     SimpleAuthManager gives where all are admins, as in the embedded set-up.
+
+    `timeout` is in seconds, for each step of a call.
     """
 
-    def __init__(self, url: str, *, token: str | None = None, transport: httpx.BaseTransport | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        token: str | None = None,
+        timeout: float = 30.0,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
         self.url = without_login(url)
         self._token = token
         given = httpx.URL(url)
         self._user = {"username": given.username, "password": given.password} if given.username else None
         here = given.host in ("127.0.0.1", "localhost", "::1")
         # No proxy stands between a machine and itself, whatever the environment says.
-        self._http = httpx.Client(base_url=self.url, timeout=30.0, transport=transport, trust_env=not here)
+        self._http = httpx.Client(base_url=self.url, timeout=timeout, transport=transport, trust_env=not here)
 
     def __enter__(self) -> Self:
         return self
@@ -46,24 +55,41 @@ class AirflowClient:
         self._http.close()
 
     def health(self) -> dict[str, Any] | None:
-        """The parts and their heartbeats, or None while the API does not answer. Asks once."""
+        """The parts and their heartbeats, or None while the API does not answer, or somebody else does. Asks once."""
         try:
             answer = self._http.get("/api/v2/monitor/health", timeout=5.0)
-        except httpx.HTTPError:
+            return dict(answer.json()) if answer.status_code == 200 else None
+        except (httpx.HTTPError, ValueError, TypeError):
             return None
-        return dict(answer.json()) if answer.status_code == 200 else None
 
     def dag(self, dag_id: str) -> dict[str, Any] | None:
         return self._maybe(f"/api/v2/dags/{dag_id}")
 
-    def dags(self) -> list[dict[str, Any]]:
-        return self._all("/api/v2/dags", "dags")
+    def dags(self, *, stale: bool = False) -> list[dict[str, Any]]:
+        """With `stale` also those whose file is gone, which start nothing and are kept for their history."""
+        return self._all("/api/v2/dags", "dags", **({"exclude_stale": "false"} if stale else {}))
+
+    def dag_doc(self, dag_id: str) -> str:
+        """The Markdown that the DAG's page shows; empty where it has none."""
+        return str(self._json("GET", f"/api/v2/dags/{dag_id}/details")["doc_md"] or "")
 
     def set_paused(self, dag_id: str, paused: bool) -> None:
         self._json("PATCH", f"/api/v2/dags/{dag_id}", {"is_paused": paused})
 
     def import_errors(self) -> list[dict[str, Any]]:
         return self._all("/api/v2/importErrors", "import_errors")
+
+    def pools(self) -> list[dict[str, Any]]:
+        return self._all("/api/v2/pools", "pools")
+
+    def version(self) -> str:
+        return str(self._json("GET", "/api/v2/version")["version"])
+
+    def config(self, section: str, option: str) -> str | None:
+        """A value of Airflow's configuration; None where it is not set or, as by default, not shown."""
+        path = f"/api/v2/config/section/{section}/option/{option}"
+        answer = self._send("GET", path, headers={"Accept": "application/json"}, accept=(403, 404))
+        return str(answer.json()["sections"][0]["options"][0]["value"]) if answer.is_success else None
 
     def source(self, dag_id: str) -> str:
         """What the Code tab shows."""
@@ -130,11 +156,12 @@ class AirflowClient:
         answer = self._send("GET", path, accept=(404,))
         return None if answer.status_code == 404 else dict(answer.json())
 
-    def _all(self, path: str, key: str) -> list[dict[str, Any]]:
+    def _all(self, path: str, key: str, **query: str) -> list[dict[str, Any]]:
         """Every page of a listing."""
         found: list[dict[str, Any]] = []
+        more = "".join(f"&{name}={value}" for name, value in query.items())
         while True:
-            page = self._json("GET", f"{path}?limit=100&offset={len(found)}")
+            page = self._json("GET", f"{path}?limit=100&offset={len(found)}{more}")
             found += page[key]
             if not page[key] or len(found) >= page["total_entries"]:
                 return found

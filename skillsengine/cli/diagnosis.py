@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
@@ -12,11 +13,15 @@ from rich.text import Text
 
 from skillsengine.cli.console import fail, out, seconds_text, settings_for
 from skillsengine.cli.specs import Sets, SpecPath, load
+from skillsengine.doctor.finding import Finding
 from skillsengine.pipeline.heavy import import_heavy
+from skillsengine.settings import Settings
 from skillsengine.spec.errors import SpecError
 from skillsengine.spec.load import Loaded, check_specs, load_spec
 
-_MARKS = {"ok": ("ok      ", "green"), "warning": ("warning ", "yellow"), "problem": ("problem ", "bold red")}
+_COLORS = {"ok": "green", "unknown": "cyan", "warning": "yellow", "problem": "bold red"}
+_INDENT = 11
+"""Columns that the marks take."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -28,41 +33,74 @@ def doctor(
     specs: Annotated[list[Path] | None, typer.Argument(metavar="SPEC...")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list of the findings.")] = False,
 ) -> None:
-    """Look whether this environment can run the specs: store, device, data, bases and their access. Nothing is changed.
+    """Look whether this environment can run the specs: machine, Airflow, data and bases. Nothing is changed.
 
-    Each finding that is not well says how to mend it. Exit code 1 if there is a problem, 0 if there are only warnings.
-    Without SPEC all of `experiments/` is looked at.
+    Each finding that is not well says how to mend it; `unknown` is what could not be looked at from here. Without SPEC all
+    of `experiments/` is looked at, also for DAGs and versions whose spec is gone. Exit code 1 if there is a problem,
+    0 if there are only warnings.
 
     Example: `skillsengine doctor experiments/job-skills-llama2-13b.yaml`
     """
     examine = import_heavy("skillsengine.doctor.examine").examine
     settings = settings_for(specs[0] if specs else None)
-    overlay = settings.overlay
-    checked: dict[Path, Loaded | SpecError] = {}
-    if specs:
-        for path in specs:
-            try:
-                checked[path] = load_spec(path, experiments=settings.experiments, overlay=overlay)
-            except SpecError as error:
-                checked[path] = error
-    else:
-        checked = dict(check_specs(settings.experiments, overlay=overlay))
-    found = []
-    for finding in examine(checked, settings):
-        found.append(finding)
+    found: list[Finding] = []
+    for finding in examine(_checked(specs, settings), settings, whole=not specs):
         if not as_json:
-            mark, color = _MARKS[finding.level]
-            out.print(Text.assemble((mark, color), (finding.subject, "bold"), "  ", finding.text))
-            if finding.mend:
-                out.print(Text(f"         -> {finding.mend}", style="dim"))
-    problems = sum(finding.level == "problem" for finding in found)
+            if not found or finding.group != found[-1].group:
+                out.print(Text(finding.group, style="bold underline"))
+            _show(finding)
+        found.append(finding)
     if as_json:
         sys.stdout.write(json.dumps([finding.as_json() for finding in found], indent=1, ensure_ascii=False) + "\n")
     else:
-        warnings = sum(finding.level == "warning" for finding in found)
-        out.print(f"{len(found)} looked at, {warnings} warnings, {problems} problems")
-    if problems:
+        _conclude(found)
+    if any(finding.level == "problem" for finding in found):
         raise typer.Exit(1)
+
+
+def _checked(specs: list[Path] | None, settings: Settings) -> dict[Path, Loaded | SpecError]:
+    overlay = settings.overlay
+    if not specs:
+        return dict(check_specs(settings.experiments, overlay=overlay))
+    checked: dict[Path, Loaded | SpecError] = {}
+    for path in specs:
+        try:
+            checked[path] = load_spec(path, experiments=settings.experiments, overlay=overlay)
+        except SpecError as error:
+            checked[path] = error
+    return checked
+
+
+def _show(finding: Finding) -> None:
+    color = _COLORS[finding.level]
+    text = Text.assemble((finding.subject, "bold"), "  ", finding.text)
+    if finding.level == "problem":
+        text.stylize("red", 0, len(finding.subject))
+    marked = [(Text(f"  {finding.level:<9}", style=color), text)]
+    if finding.mend:
+        marked.append((Text(" " * (_INDENT - 3)), Text(f"-> {finding.mend}")))
+    for mark, body in marked:
+        # In a terminal lines break below their own beginning; elsewhere they stay whole.
+        lines = body.wrap(out, max(out.width - _INDENT, 20)) if out.is_terminal else body.split("\n")
+        for number, line in enumerate(lines):
+            whole = Text.assemble(mark if number == 0 else " " * _INDENT, line)
+            whole.rstrip()
+            out.print(whole)
+
+
+def _conclude(found: list[Finding]) -> None:
+    """What was found in all, and what to do first."""
+    counts = Counter(finding.level for finding in found)
+    told = [f"{counts[level]} {level}{'s' * (counts[level] != 1)}" for level in ("problem", "warning")]
+    if counts["unknown"]:
+        told.append(f"{counts['unknown']} could not be looked at")
+    out.print(f"{len(found)} looked at: {', '.join(told)}")
+    for level in ("problem", "warning"):
+        for finding in found:
+            if finding.level == level:
+                first = finding.mend or finding.text.strip().partition("\n")[0]
+                out.print(Text(f"first: {finding.subject}: {first}", style="bold"))
+                return
 
 
 def pull(spec: SpecPath, set_: Sets = None) -> None:

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from skillsengine.doctor.finding import Finding, gigabytes, ok, problem, warning
-from skillsengine.doctor.machine import free_at, hub_token, memory
+from skillsengine.doctor.machine import hub_token
+from skillsengine.doctor.room import free_at, memory
 from skillsengine.modeling import builtin
 from skillsengine.modeling.errors import ModelError
 from skillsengine.modeling.hub import HubFiles, look
@@ -16,7 +17,6 @@ from skillsengine.modeling.location import is_hub_id, locate
 from skillsengine.pipeline.plan import base_roots
 from skillsengine.settings import Settings
 from skillsengine.spec.schema import BUILTIN_BASE, Base, Experiment
-from skillsengine.storage.store import Store
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _BUILTIN_ROOM = 1e9
@@ -32,7 +32,7 @@ def examine_base(experiment: Experiment, settings: Settings, *, trusted: bool = 
         return
     roots = base_roots(experiment, settings, trusted=trusted)
     if not is_hub_id(base.model, settings.project):
-        yield from _folder(subject, experiment, roots, Store(settings.store_root).bases)
+        yield from _folder(subject, experiment, roots, _converted(settings))
         return
     try:
         files = look(base.model, base.revision)
@@ -45,13 +45,18 @@ def examine_base(experiment: Experiment, settings: Settings, *, trusted: bool = 
     yield from _fits(subject, experiment, files.size)
 
 
+def _converted(settings: Settings) -> Path:
+    """`Store.bases`, which would be made by looking at it."""
+    return settings.store_root / "bases"
+
+
 def _builtin(subject: str, settings: Settings) -> Iterator[Finding]:
     try:
         source = builtin.find_gguf()
     except ModelError as error:
         yield problem(subject, str(error))
         return
-    bases = Store(settings.store_root).bases
+    bases = _converted(settings)
     if (bases / BUILTIN_BASE / builtin.RECORD).is_file():
         yield ok(subject, f"converted, in {bases / BUILTIN_BASE}")
     elif (free := free_at(bases)) < _BUILTIN_ROOM:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-Level = Literal["ok", "warning", "problem"]
+Level = Literal["ok", "unknown", "warning", "problem"]
+Group = Literal["machine", "Airflow", "specs"]
 
 
 @dataclass(frozen=True)
@@ -13,12 +15,14 @@ class Finding:
     """What was found of one subject."""
 
     level: Level
+    """`unknown`: it could not be looked at from here, and nothing is claimed about it."""
     subject: str
     """`store`, `base meta-llama/Llama-2-13b-hf`, `data of job-skills`."""
     text: str
     """What is so."""
     mend: str | None = None
     """What to do about it; None where it is well."""
+    group: Group = "machine"
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -28,6 +32,11 @@ def ok(subject: str, text: str) -> Finding:
     return Finding("ok", subject, text)
 
 
+def unknown(subject: str, text: str, mend: str) -> Finding:
+    """`mend`: how it can be looked at."""
+    return Finding("unknown", subject, text, mend)
+
+
 def warning(subject: str, text: str, mend: str) -> Finding:
     return Finding("warning", subject, text, mend)
 
@@ -35,6 +44,17 @@ def warning(subject: str, text: str, mend: str) -> Finding:
 def problem(subject: str, text: str, mend: str | None = None) -> Finding:
     """`mend` may be None where `text` is an error that says it itself."""
     return Finding("problem", subject, text, mend)
+
+
+def of_group(group: Group, findings: Iterable[Finding]) -> Iterator[Finding]:
+    for finding in findings:
+        yield replace(finding, group=group)
+
+
+def listed(names: Collection[str]) -> str:
+    """`a, b, c and 4 more`."""
+    shown = sorted(names)
+    return ", ".join(shown[:3]) + (f" and {len(shown) - 3} more" if len(shown) > 3 else "")
 
 
 def gigabytes(size: float) -> str:

@@ -1,4 +1,4 @@
-"""The machine and the installation: Python packages, device, disk, catalog, tokens."""
+"""The machine and the installation: store, disk, Python packages, device, tokens."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import importlib.util
 import os
 import shutil
 from collections.abc import Collection, Iterator
-from pathlib import Path
 from uuid import uuid4
 
-from skillsengine.doctor.finding import Finding, gigabytes, ok, problem, warning
+from skillsengine.doctor.accelerator import examine_accelerator
+from skillsengine.doctor.finding import Finding, gigabytes, listed, ok, problem, warning
+from skillsengine.doctor.room import nearest
 from skillsengine.settings import Settings
 from skillsengine.spec.schema import Experiment
-from skillsengine.storage.catalog import Catalog, CatalogError, CatalogUnavailable
 
 _WORKER = ("torch", "transformers", "peft", "accelerate", "datasets", "wandb", "sklearn")
 _ROOM = 5e9
@@ -21,8 +21,7 @@ _ROOM = 5e9
 
 def examine_machine(settings: Settings, experiments: Collection[Experiment]) -> Iterator[Finding]:
     """Findings that do not depend on a single spec."""
-    yield from _store(settings)
-    yield from _catalog(settings)
+    yield _store(settings)
     missing = [name for name in _WORKER if importlib.util.find_spec(name) is None]
     if missing:
         yield warning(
@@ -32,89 +31,65 @@ def examine_machine(settings: Settings, experiments: Collection[Experiment]) -> 
         )
     else:
         yield ok("worker packages", "installed")
-        yield from _device(experiments)
-    yield from _tracking(experiments)
+        yield from examine_accelerator(experiments)
+        yield from _wandb(experiments)
+    yield from _hub_token(experiments)
 
 
-def _store(settings: Settings) -> Iterator[Finding]:
+def _store(settings: Settings) -> Finding:
     folder = settings.store_root
-    probe = folder / f".doctor-{uuid4().hex[:8]}"
+    there = nearest(folder)  # nothing is made where nothing is yet
+    probe = there / f".doctor-{uuid4().hex[:8]}"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         probe.write_bytes(b"")
         probe.unlink()
     except OSError as error:
-        yield problem(
+        return problem(
             "store",
             f"{folder} cannot be written: {error.strerror}",
             "mend the folder's permissions, or let SKILLSENGINE_HOME name another folder",
         )
-        return
-    free = shutil.disk_usage(folder).free
+    free = shutil.disk_usage(there).free
     if free < _ROOM:
-        yield warning(
+        return warning(
             "store",
             f"{folder}: {gigabytes(free)} free; a training may need {gigabytes(_ROOM)}",
             "make room, or let SKILLSENGINE_HOME name a folder on a larger disk",
         )
-    else:
-        yield ok("store", f"{folder}: writable, {gigabytes(free)} free")
+    return ok("store", f"{folder}: writable, {gigabytes(free)} free")
 
 
-def _catalog(settings: Settings) -> Iterator[Finding]:
-    try:
-        catalog = Catalog.open(settings.catalog_url)
-        runs = len(catalog.list_runs(limit=1))
-    except (CatalogError, CatalogUnavailable) as error:
-        yield problem("catalog", str(error))
-        return
-    yield ok("catalog", f"{catalog.address} answers" + ("" if runs else ", no runs yet"))
+def _wandb(experiments: Collection[Experiment]) -> Iterator[Finding]:
+    from skillsengine.tracking.tracker import mode_of, probe, server_address
+
+    subject = "Weights & Biases"
+    modes = {mode_of(e.tracking) for e in experiments}
+    if "online" in modes:
+        address = server_address()
+        try:
+            probe(address)
+        except ConnectionError as error:
+            yield warning(
+                subject,
+                f"WANDB_API_KEY is set, and {error}: runs are kept offline",
+                "let the machine reach it (HTTPS_PROXY, WANDB_BASE_URL), or say tracking.mode: offline",
+            )
+        else:
+            yield ok(subject, f"WANDB_API_KEY is set and {address} answers: runs are reported online")
+    elif "offline" in modes and not os.environ.get("WANDB_API_KEY"):
+        yield ok(subject, "no WANDB_API_KEY: runs are kept offline, and sent once a key is there")
+    elif "offline" in modes:
+        yield ok(subject, "runs are kept offline, as the specs or WANDB_MODE say")
+    elif modes:
+        yield ok(subject, "disabled")
 
 
-def _device(experiments: Collection[Experiment]) -> Iterator[Finding]:
-    wants_cuda = sorted(e.name for e in experiments if e.resources.device == "cuda")
-    quantized = sorted(e.name for e in experiments if e.base.quantization != "none")
-    import torch
-
-    if torch.cuda.is_available():
-        shown = ", ".join(
-            f"{torch.cuda.get_device_name(i)} ({gigabytes(torch.cuda.get_device_properties(i).total_memory)})"
-            for i in range(torch.cuda.device_count())
-        )
-        yield ok("device", f"CUDA {torch.version.cuda}: {shown}")
-    elif wants_cuda:
-        yield warning(
-            "device",
-            f"torch {torch.__version__} sees no GPU here, and {_names(wants_cuda)} wants one",
-            "run doctor on the GPU worker; nvidia-smi tells whether the driver is there; or set resources.device: cpu",
-        )
-    else:
-        yield ok("device", f"torch {torch.__version__}, CPU, {os.cpu_count()} cores, {gigabytes(memory())} of memory")
-    if quantized and importlib.util.find_spec("bitsandbytes") is None:
-        yield problem(
-            "bitsandbytes",
-            f"not installed, and {_names(quantized)} has a quantized base",
-            "pip install 'skillsengine[worker]', or set base.quantization: none",
-        )
-
-
-def memory() -> int:
-    """Bytes of main memory."""
-    import psutil
-
-    return int(psutil.virtual_memory().total)
-
-
-def _tracking(experiments: Collection[Experiment]) -> Iterator[Finding]:
-    if os.environ.get("WANDB_API_KEY"):
-        yield ok("Weights & Biases", "WANDB_API_KEY is set: runs are reported online")
-    elif any(e.tracking.mode == "auto" for e in experiments):
-        yield ok("Weights & Biases", "no WANDB_API_KEY: runs are kept offline, and sent once a key is there")
-    pushed = sorted(e.name for e in experiments if e.register.hub is not None)
+def _hub_token(experiments: Collection[Experiment]) -> Iterator[Finding]:
+    pushed = [e.name for e in experiments if e.register.hub is not None]
     if pushed and not hub_token():
         yield problem(
             "Hub token",
-            f"none, and {_names(pushed)} pushes its versions to the Hub",
+            f"none, and {listed(pushed)} pushes its versions to the Hub",
             "set HF_TOKEN to a token with the right to write where the stages run, or `hf auth login`",
         )
 
@@ -124,15 +99,3 @@ def hub_token() -> bool:
     from huggingface_hub import get_token
 
     return get_token() is not None
-
-
-def _names(names: Collection[str]) -> str:
-    shown = sorted(names)
-    return ", ".join(shown[:3]) + (f" and {len(shown) - 3} more" if len(shown) > 3 else "")
-
-
-def free_at(folder: Path) -> int:
-    """Bytes free on the disk that `folder` is, or would be, on."""
-    while not folder.exists():
-        folder = folder.parent
-    return shutil.disk_usage(folder).free

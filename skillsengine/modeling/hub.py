@@ -89,7 +89,10 @@ def look(model: str, revision: str | None) -> HubFiles:
                 dry_run=True,
             )
         except DryRunError as error:
-            raise error.__cause__ or error from None  # the client wraps what it was, gated or unknown
+            # The client wraps what it was: gated or unknown, or an error of its HTTP library where nobody answers.
+            if isinstance(error.__cause__, (HfHubHTTPError, OSError)):
+                raise error.__cause__ from None
+            raise
     if not found:
         raise ModelError(
             f"base.model: `{model}` holds no file that is read here (config and tokenizer as JSON, weights as safetensors)."
@@ -137,6 +140,8 @@ def _errors(model: str, revision: str | None) -> Iterator[None]:
         raise _unreachable(at, error) from error
     except (HfHubHTTPError, ConnectionError, TimeoutError) as error:
         raise _unreachable(at, error) from error
+    except DryRunError as error:
+        raise _unreachable(at, error.__cause__ or error) from error
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
@@ -146,7 +151,7 @@ def _errors(model: str, revision: str | None) -> Iterator[None]:
         ) from error
 
 
-def _unreachable(at: str, error: Exception) -> ModelError:
+def _unreachable(at: str, error: BaseException) -> ModelError:
     reason = str(error).strip().split("\n")[0] or type(error).__name__
     return ModelError(
         f"base.model: the Hub could not be asked for {at}: {reason}. Check the network (HF_ENDPOINT, HTTPS_PROXY); with "

@@ -103,7 +103,7 @@ def test_doctor_says_that_no_stage_can_run(project: Path) -> None:
     done = control_python(project, RUN_CLI, "doctor", "experiments/job-skills-demo.yaml")
     assert "worker packages  torch, transformers, " in done.stdout
     assert "no stage can run in this environment" in done.stdout
-    assert "ok      data of job-skills-demo" in done.stdout
+    assert "ok       data of job-skills-demo" in done.stdout
     assert "Traceback" not in done.stderr
 
 

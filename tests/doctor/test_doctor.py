@@ -46,11 +46,13 @@ def test_all_is_well(hub: tuple[Path, str], tmp_path: Path) -> None:
     done = _run(hub, tmp_path, "doctor", str(_spec(hub[0], "well")))
     assert done.returncode == 0, done.stdout + done.stderr
     lines = done.stdout.splitlines()
-    assert [line.split("  ")[0] for line in lines[:-1]] == ["ok"] * (len(lines) - 1)
-    assert f"ok      store  {hub[0] / '.skillsengine' / 'store'}: writable" in done.stdout
+    assert [line for line in lines if not line.startswith(" ")] == ["machine", "Airflow", "specs", lines[-1]]
+    assert [line.split()[0] for line in lines if line.startswith("  ")].count("ok") == len(lines) - 6
+    assert "  unknown  Airflow  none is known here, so pools, queues and DAGs were not looked at" in lines
+    assert f"  ok       store  {hub[0] / '.skillsengine' / 'store'}: writable" in done.stdout
     assert "data of well  data/ads/{partition}.jsonl: partition 2026-03, 3 files" in done.stdout
     assert f"base base  local folder {hub[0] / 'base'}: llama, " in done.stdout
-    assert lines[-1].endswith("looked at, 0 warnings, 0 problems")
+    assert lines[-1] == "9 looked at: 0 problems, 0 warnings, 1 could not be looked at"
 
 
 def test_a_hub_model_that_is_not_here_yet(hub: tuple[Path, str], tmp_path: Path) -> None:
@@ -81,6 +83,15 @@ def test_a_base_that_cannot_be_had(hub: tuple[Path, str], tmp_path: Path, base: 
     assert expected in problems[0]["text"]
 
 
+def test_a_hub_that_is_not_there(hub: tuple[Path, str], tmp_path: Path) -> None:
+    spec = str(_spec(hub[0], "far", base={"model": "org/tiny"}))
+    done = _run(hub, tmp_path, "doctor", spec, HF_ENDPOINT="http://127.0.0.1:9")
+    assert done.returncode == 1, done.stderr
+    assert "  problem  base org/tiny  base.model: the Hub could not be asked for `org/tiny`: " in done.stdout
+    last = done.stdout.splitlines()[-1]
+    assert last.startswith("first: base org/tiny: base.model: the Hub could not be asked for `org/tiny`")
+
+
 def test_offline_and_not_in_the_cache(hub: tuple[Path, str], tmp_path: Path) -> None:
     spec = str(_spec(hub[0], "far", base={"model": "org/tiny"}))
     done = _run(hub, tmp_path, "doctor", spec, HF_HUB_OFFLINE="1")
@@ -98,8 +109,8 @@ def test_what_a_spec_asks_for_and_the_machine_does_not_have(hub: tuple[Path, str
     )
     done = _run(hub, tmp_path, "doctor", str(spec))
     assert done.returncode == 1
-    assert "problem data of lacks  no data for any complete partition" in done.stdout
-    assert "problem Hub token  none, and lacks pushes its versions to the Hub" in done.stdout
+    assert "  problem  data of lacks  no data for any complete partition" in done.stdout
+    assert "  problem  Hub token  none, and lacks pushes its versions to the Hub" in done.stdout
     assert "-> set HF_TOKEN to a token with the right to write" in done.stdout
     assert "sees no GPU here, and lacks wants one" in done.stdout
 
@@ -113,7 +124,7 @@ def test_a_broken_spec_is_one_finding_among_the_others(hub: tuple[Path, str], tm
         path.unlink()
     assert done.returncode == 1
     assert "experiments/broken.yaml:4:9: train.lerning_rate: unknown key" in done.stdout
-    assert "ok      spec well.yaml  compiles" in done.stdout
+    assert "  ok       spec well.yaml  compiles" in done.stdout
 
 
 def test_pull_fetches_once_and_then_runs_without_network(hub: tuple[Path, str], tmp_path: Path) -> None:
