@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
+from collections.abc import Iterable, Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import Annotated
 
@@ -22,6 +24,8 @@ from skillsengine.spec.load import Loaded, check_specs, load_spec
 _COLORS = {"ok": "green", "unknown": "cyan", "warning": "yellow", "problem": "bold red"}
 _INDENT = 11
 """Columns that the marks take."""
+_MOST_WELL = 20
+"""Lines of a group about what is well."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -43,13 +47,8 @@ def doctor(
     """
     examine = import_heavy("skillsengine.doctor.examine").examine
     settings = settings_for(specs[0] if specs else None)
-    found: list[Finding] = []
-    for finding in examine(_checked(specs, settings), settings, whole=not specs):
-        if not as_json:
-            if not found or finding.group != found[-1].group:
-                out.print(Text(finding.group, style="bold underline"))
-            _show(finding)
-        found.append(finding)
+    findings = examine(_checked(specs, settings), settings, whole=not specs)
+    found = list(findings if as_json else _told(findings))
     if as_json:
         sys.stdout.write(json.dumps([finding.as_json() for finding in found], indent=1, ensure_ascii=False) + "\n")
     else:
@@ -69,6 +68,21 @@ def _checked(specs: list[Path] | None, settings: Settings) -> dict[Path, Loaded 
         except SpecError as error:
             checked[path] = error
     return checked
+
+
+def _told(findings: Iterable[Finding]) -> Iterator[Finding]:
+    """Print them as they come; of what is well only so many lines that the rest still stands out."""
+    for group, members in groupby(findings, lambda finding: finding.group):
+        out.print(Text(group, style="bold underline"))
+        well = 0
+        for finding in members:
+            well += finding.level == "ok"
+            if finding.level != "ok" or well <= _MOST_WELL:
+                _show(finding)
+            yield finding
+        if well > _MOST_WELL:
+            more = f"and {well - _MOST_WELL} more that are well (--json names them)"
+            out.print(Text.assemble(("  ok       ", _COLORS["ok"]), more))
 
 
 def _show(finding: Finding) -> None:

@@ -131,6 +131,7 @@ def _paused(state: AirflowState, specs: Mapping[str, Loaded]) -> Iterator[Findin
 
 def _import_error(state: AirflowState, path: Path, name: str, experiments: Path) -> str | None:
     """First line of what Airflow says of the spec's DAG file or of its error file."""
+    path = path.resolve()
     error_file = f"{path.relative_to(experiments).as_posix()}.py" if path.is_relative_to(experiments) else None
     for error in state.errors:
         file = PurePosixPath(error["filename"])

@@ -79,10 +79,14 @@ def test_a_dag_of_somebody_else(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("folder", ["", "skills/"])
-def test_an_import_error_of_a_spec_that_compiles_here(tmp_path: Path, folder: str) -> None:
+def test_an_import_error_of_a_spec_that_compiles_here(
+    tmp_path: Path, folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (error,) = STATE.errors
     state = replace(STATE, errors=({**error, "filename": f"{folder}new.yaml.py"},))
-    (finding,) = _look(state, _specs(tmp_path, "new"), tmp_path)
+    (spec,) = _specs(tmp_path, "new").values()
+    monkeypatch.chdir(tmp_path)
+    (finding,) = _look(state, {Path("experiments/new.yaml"): spec}, tmp_path)
     assert (finding.level, finding.subject) == ("problem", "DAG new")
     assert finding.text == (
         "the spec compiles here, and Airflow has an import error of it: spec: experiments/new.yaml:1:1: data: missing"
