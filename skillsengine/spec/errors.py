@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from skillsengine.spec.masking import mask_hex, mask_shapes
 
 MAX_SHOWN = 50
-_MAX_WIDTH = 110
+_MAX_WIDTH = 68
+"""Characters of an excerpt: with the number of its line it fits a terminal of 80 columns and Airflow's dialog of import errors.
+Where a line is wrapped, the caret below it points anywhere."""
 _MAX_PATH = 200
 _MAX_MESSAGE = 1000
 
@@ -73,7 +75,7 @@ def _underline(line: str, start: int, length: int) -> tuple[str, str]:
     line = "".join(c if c.isprintable() else " " for c in line)
     start = min(start, len(line))
     length = max(1, min(length, len(line) - start))
-    left = max(0, start - _MAX_WIDTH // 2) if len(line) > _MAX_WIDTH else 0
+    left = 0 if start + length <= _MAX_WIDTH else max(0, min(start - _MAX_WIDTH // 2, len(line) - _MAX_WIDTH))
     shown = line[left : left + _MAX_WIDTH]
     length = max(1, min(length, len(shown) - (start - left)))
     front, back = "…" if left else "", "…" if left + _MAX_WIDTH < len(line) else ""

@@ -40,6 +40,17 @@ def test_the_table_is_read() -> None:
     assert all(case.files and case.expected for case in TABLE)
 
 
+@pytest.mark.parametrize("before", [0, 1, 20, 60, 61, 62, 63, 100, 5000])
+@pytest.mark.parametrize("after", [0, 40, 5000])
+def test_an_excerpt_fits_80_columns_and_its_caret_stands_below_the_word(before: int, after: int) -> None:
+    line = "a" * before + "WORD" + "b" * after
+    problem = Problem("job.yaml", 1234, before + 1, "x", "wrong", excerpt=line, length=4)
+    _, excerpt, carets = str(problem).splitlines()
+    assert max(len(excerpt), len(carets)) <= 80
+    assert excerpt[carets.index("^") : carets.rindex("^") + 1] == "WORD"
+    assert len(excerpt) > 60 or "…" not in excerpt, "cut, it still shows as much as fits"
+
+
 @pytest.mark.parametrize(
     ("data", "expected"),
     [
