@@ -35,7 +35,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def plan(
-    spec: Annotated[Path | None, typer.Argument(metavar="[SPEC]", help="A YAML file of `experiments/`.")] = None,
+    spec: Annotated[Path | None, typer.Argument(metavar="SPEC", help="A YAML file of `experiments/`.")] = None,
     partition: Partition = None,
     set_: Sets = None,
     all_: Annotated[bool, typer.Option("--all", help="All specs of `experiments/`, a line each.")] = False,

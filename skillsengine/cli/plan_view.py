@@ -145,9 +145,11 @@ def _time(found: Outlook) -> Iterator[tuple[str, str]]:
     known = found.forecast
     if known.seconds:
         longest = sorted(known.seconds, key=lambda name: -known.seconds[name].value)[:3]
-        parts = ", ".join(f"{name} {seconds_text(known.seconds[name].value)}" for name in longest)
+        parts = ": " + ", ".join(f"{name} {seconds_text(known.seconds[name].value)}" for name in longest)
+        if len(known.seconds) == 1:
+            parts = f" for {longest[0]}"
         basis = known.seconds.get("finetune", known.seconds[longest[0]]).basis
-        yield "time", f"about {seconds_text(known.total_seconds)}: {parts} ({basis})"
+        yield "time", f"about {seconds_text(known.total_seconds)}{parts} ({basis})"
     if not known.untimed:
         return
     told = f"unknown for {_some(known.untimed)}"

@@ -289,9 +289,9 @@ class _Forecaster:
 
 
 def _sum(figures: list[Figure | None]) -> Figure | None:
-    """None if any is unknown, exact if all are; of several bases the least certain one is told."""
+    """None if any is unknown, exact if all are."""
     known = [figure for figure in figures if figure is not None]
     if not known or len(known) < len(figures):
         return None
-    told = next((figure for figure in known if not figure.exact), known[-1])
-    return Figure(sum(figure.value for figure in known), told.exact, told.basis)
+    bases = dict.fromkeys(figure.basis for figure in known)
+    return Figure(sum(figure.value for figure in known), all(figure.exact for figure in known), " and ".join(bases))

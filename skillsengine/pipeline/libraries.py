@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 
 from skillsengine.pipeline.execute import environment
 from skillsengine.pipeline.plan import Step
@@ -18,7 +19,7 @@ def other_versions(steps: Iterable[Step], store: Store, here: Mapping[str, str] 
 
     Silent where the library is not installed, as on a control plane. Raises StoreError.
     """
-    here = here or environment()
+    here = here or _installed()
     found: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
     for step in steps:
         artifact = store.get(step.stage, step.digest)
@@ -31,6 +32,12 @@ def other_versions(steps: Iterable[Step], store: Store, here: Mapping[str, str] 
             f"made with {name} {was}, and {here[name]} is installed here: {', '.join(ids)}. They stay cached, for no digest "
             "holds versions of libraries; `skillsengine run SPEC --force` trains again"
         )
+
+
+@lru_cache(maxsize=1)
+def _installed() -> Mapping[str, str]:
+    """Read once: it takes some milliseconds, and `plan --all` asks for each spec."""
+    return environment()
 
 
 def _used(step: Step) -> tuple[str, ...]:

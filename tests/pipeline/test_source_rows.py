@@ -143,6 +143,14 @@ def test_a_copied_row_is_added(settings: Settings) -> None:
     assert SourceRows().changes(step_now(settings, experiment()), old) == RowChanges(0, 1, 0)
 
 
+def test_one_of_two_copies_is_edited(settings: Settings) -> None:
+    ads = read(settings)
+    write(settings, [*ads, {**ads[0], "id": "copy"}])
+    old = formatted(settings, experiment())
+    write(settings, [{**ads[0], "skills": []}, *ads[1:], {**ads[0], "id": "copy"}])
+    assert SourceRows().changes(step_now(settings, experiment()), old) == RowChanges(1, 0, 0)
+
+
 def test_counts_are_those_that_format_makes(settings: Settings) -> None:
     ads = spoil(unlabel(read(settings)))
     ads[6]["skills"] = ["nowhere in the ad"]
