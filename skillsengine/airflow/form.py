@@ -25,7 +25,7 @@ from skillsengine.spec.schema import Experiment
 Kind = Literal["retrain", "evaluations"]
 
 SECTION = "Values of the spec, for this run alone"
-_FIELDS: Mapping[Kind, tuple[str, ...]] = {
+FIELDS: Mapping[Kind, tuple[str, ...]] = {
     "retrain": (
         "data.window",
         "tokens.max_length",
@@ -48,7 +48,7 @@ _DATED_ONLY = frozenset({"data.window"})
 
 def fields(experiment: Experiment, kind: Kind) -> tuple[str, ...]:
     """Paths of the fields that the form of an experiment's DAG has."""
-    return tuple(path for path in _FIELDS[kind] if experiment.data.dated or path not in _DATED_ONLY)
+    return tuple(path for path in FIELDS[kind] if experiment.data.dated or path not in _DATED_ONLY)
 
 
 def override_params(experiment: Experiment, kind: Kind) -> dict[str, Any]:
@@ -67,9 +67,7 @@ def override_params(experiment: Experiment, kind: Kind) -> dict[str, Any]:
 def overrides(params: Mapping[str, Any], experiment: Experiment, kind: Kind) -> dict[str, Any]:
     """Path -> value of what a run's params have otherwise than the spec."""
     return {
-        path: params[path]
-        for path in fields(experiment, kind)
-        if path in params and params[path] != read_path(experiment, path)
+        path: params[path] for path in FIELDS[kind] if path in params and params[path] != read_path(experiment, path)
     }
 
 

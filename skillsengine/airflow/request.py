@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from airflow.sdk import Param
 
-from skillsengine.airflow.form import Kind, override_params, overrides
+from skillsengine.airflow.form import FIELDS, Kind, override_params, overrides
 from skillsengine.sources.keys import KEY_PATTERN, key_of, parse_key
 from skillsengine.spec import allowed
 from skillsengine.spec.schema import Experiment, Period
@@ -112,7 +112,9 @@ def read_request(context: Mapping[str, Any], experiment: Experiment, kind: Kind)
     dag_run, params = context["dag_run"], context["params"]
     # Not `params`: Airflow puts whatever it was given in there.
     form = list(retrain_params(experiment) if kind == "retrain" else evaluation_params(experiment))
-    unknown = sorted(set(dag_run.conf or {}) - set(form))
+    # What only a dated source's form has is known all the same: the source may have been dated when the run was triggered,
+    # and an edit in mid-run is not to reach the run.
+    unknown = sorted(set(dag_run.conf or {}) - {*form, "partition", *FIELDS[kind]})
     if unknown:
         raise RequestError(_unknown(unknown[0], form, experiment.data.period))
     asked, key = params.get("partition"), dag_run.partition_key

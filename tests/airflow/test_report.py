@@ -84,6 +84,15 @@ def test_success_without_a_version(project: Path) -> None:
     assert row(project).state == "success"
 
 
+def test_scores_by_hand_tell_what_was_overridden(project: Path) -> None:
+    experiment = tiny_experiment()
+    _, evaluations = build(experiment.model_dump_json(), source="s", digest="d", project=str(project))
+    given = make_context("tiny.evaluations", states={"score": "success"}, params={"evaluate.max_rows": 3})
+    given["ti"].xcoms["score", "return_value"] = {"cells": {"tiny@1": {"f1": 0.5}}}
+    result = evaluations.get_task("report").execute(given)
+    assert result["note"] == "2026-03: tiny@1 F1 0.500 · overridden: evaluate.max_rows: null -> 3"
+
+
 def told(monkeypatch: pytest.MonkeyPatch, sink: PostSink) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_TEAM", f"http://127.0.0.1:{sink.port}")
     monkeypatch.setattr("skillsengine.airflow.report.airflow_address", lambda: None)
