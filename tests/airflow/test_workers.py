@@ -54,7 +54,7 @@ def test_the_configuration_that_is_there_is_taken(airflow: Path, tmp_path: Path)
 @pytest.mark.parametrize(
     ("program", "said"),
     [
-        (f"import sys; sys.exit({DIED!r})", f"`airflow celery list-workers` failed: {DIED}"),
+        (f"import sys; print('[]'); sys.exit({DIED!r})", f"`airflow celery list-workers` failed: {DIED}"),
         ("", "`airflow celery list-workers` failed: nothing"),
         ("import time; time.sleep(600)", "`airflow celery list-workers` was not done after 1 s"),
     ],
