@@ -55,12 +55,26 @@ class AirflowClient:
         self._http.close()
 
     def health(self) -> dict[str, Any] | None:
-        """The parts and their heartbeats, or None while the API does not answer, or somebody else does. Asks once."""
+        """The parts and their heartbeats, or None while the API does not answer. Asks once."""
         try:
-            answer = self._http.get("/api/v2/monitor/health", timeout=5.0)
-            return dict(answer.json()) if answer.status_code == 200 else None
-        except (httpx.HTTPError, ValueError, TypeError):
+            return self.ask_health()
+        except AirflowError:
             return None
+
+    def ask_health(self) -> dict[str, Any]:
+        """As `health`, and the AirflowError says why where there is no answer, or another program's."""
+        path = "/api/v2/monitor/health"
+        try:
+            answer = self._http.get(path, timeout=5.0)
+        except httpx.HTTPError as error:
+            raise AirflowError(f"Airflow at {self.url}: no answer ({error})") from error
+        try:
+            parts = answer.json()
+        except ValueError:
+            parts = None
+        if answer.status_code != 200 or not isinstance(parts, dict):
+            raise AirflowError(f"{self.url} is not the address of an Airflow 3: GET {path}: {answer.status_code}")
+        return parts
 
     def dag(self, dag_id: str) -> dict[str, Any] | None:
         return self._maybe(f"/api/v2/dags/{dag_id}")

@@ -56,8 +56,6 @@ def look_at_airflow(settings: Settings, patience: Patience) -> tuple[list[Findin
     except (AirflowError, NoAnswer) as error:
         said = str(error) if shown in str(error) else f"{shown}: {error}"
         return [_silent(said, embedded)], None, None
-    if state is None:
-        return [_silent(f"{shown} does not answer as Airflow's API does", embedded)], None, None
     return list(_health(state)), state, address
 
 
@@ -109,11 +107,9 @@ def _askers(experiments: Collection[Experiment], what: str) -> dict[str, list[st
     return {value: sorted(names) for value, names in found.items()}
 
 
-def _look(address: str, embedded: bool) -> AirflowState | None:
+def _look(address: str, embedded: bool) -> AirflowState:
     with AirflowClient(address, timeout=_STEP_SECONDS) as client:
-        health = client.health()
-        if health is None:
-            return None
+        health = client.ask_health()
         executor, said_by = _executor(client, embedded)
         return AirflowState(
             url=client.url,

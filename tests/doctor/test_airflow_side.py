@@ -88,7 +88,8 @@ def test_one_that_is_named_and_is_not_there(settings: Settings) -> None:
     (finding,), state = _look(replace(settings, airflow_url="http://ann:secret@127.0.0.1:9"))
     assert (finding.level, state) == ("problem", None)
     assert finding.text == (
-        "http://127.0.0.1:9 does not answer as Airflow's API does; so pools, queues and DAGs were not looked at"
+        "Airflow at http://127.0.0.1:9: no answer ([Errno 111] Connection refused); so pools, queues and DAGs "
+        "were not looked at"
     )
     assert "mend SKILLSENGINE_AIRFLOW_URL" in (finding.mend or "")
 
@@ -104,7 +105,13 @@ def test_one_that_accepts_and_never_answers(settings: Settings) -> None:
 def test_another_program_at_the_address(settings: Settings, body: Any) -> None:
     with answering({"/api/v2/monitor/health": (200, body)}) as url:
         (finding,), _ = _look(replace(settings, airflow_url=url))
-    assert finding.text.startswith(f"{url} does not answer as Airflow's API does")
+    assert finding.level == "problem"
+    assert finding.text.startswith(f"{url} is not the address of an Airflow 3: GET /api/v2/monitor/health: 200; so")
+
+
+def test_an_address_without_a_scheme(settings: Settings) -> None:
+    (finding,), _ = _look(replace(settings, airflow_url="127.0.0.1:8080"))
+    assert "missing an 'http://' or 'https://' protocol" in finding.text
 
 
 def test_a_login_that_it_does_not_take(settings: Settings) -> None:

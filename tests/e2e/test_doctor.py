@@ -81,6 +81,6 @@ def test_it_ends_where_nothing_answers(platform: Platform) -> None:
     finally:
         path.unlink()
     assert done.returncode == 1, done.stderr
-    assert f"  problem  Airflow  {url} does not answer as Airflow's API does" in done.stdout
+    assert f"  problem  Airflow  Airflow at {url}: no answer (timed out)" in done.stdout
     assert "  problem  data of doctor-far  s3://bucket/{partition}.jsonl: no answer within 30 s" in done.stdout
     assert "  problem  base org/tiny  no answer within 30 s" in done.stdout
