@@ -128,7 +128,8 @@ class _Checker:
         self._add(path, "unknown", place, "unknown key", _meant(path, schema))
 
     def _rule(self, path: _Path, error: Any) -> None:
-        """A rule of the schema's own. Its text may begin with the field that it is about: `schedule: ...`."""
+        """A rule of the schema's own. Its text may begin with what it is about: the field (`schedule: ...`), or the item of
+        a list (`[2]: ...`)."""
         text = _text(error)
         if set(re.findall(r"\w+(?:\.\w+)*", text)) & self.removed:
             return  # it speaks of a field that is wrong, and may be kept once that one is mended
@@ -138,6 +139,8 @@ class _Checker:
         name, colon, rest = text.partition(": ")
         if colon and name in allowed.keys(schema):
             path, text = (*path, name), rest
+        elif colon and (index := re.fullmatch(r"\[(\d+)\]", name)):
+            path, text = (*path, int(index[1])), rest
         node = find(self.root, path)
         if self.incomplete and node is None:
             return

@@ -37,11 +37,12 @@ _DEFINED: dict[str, Schema] = {
     },
 }
 # What stands in the code of the schema's validators, said once more for editors.
+_REFERENCE = "^([a-z][a-z0-9_-]{0,99}|[0-9]{1,9})$"
 _RULES: dict[tuple[str, str], Schema] = {
     ("Experiment", "schedule"): {
         "anyOf": [{"enum": ["partition", "none"]}, {"type": "string", "pattern": _CRON}, {"type": "null"}]
     },
-    ("Data", "cleaning"): {"uniqueItems": True},
+    ("Evaluations", "versions"): {"items": {"type": "string", "pattern": _REFERENCE}},
     ("Prompt", "template"): {"pattern": r"\{text\}"},
     ("Base", "model"): {"examples": ["smollm2-135m-instruct", "meta-llama/Llama-2-13b-hf"]},
 }

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import warnings
 from datetime import date
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from skillsengine.spec.crons import ever, is_cron
 from skillsengine.spec.scalars import shorten
@@ -47,7 +47,16 @@ __all__ = [
     "format_duration",
 ]
 
+FIRST_START, LAST_START = date(1900, 1, 1), date(2199, 12, 31)
 STAGES = ("format", "profile", "finetune", "evaluate", "register")
+
+
+def _within_reach(start: date) -> date:
+    """Earlier, a backfill could be of hundreds of thousands of runs; later, the calendar ends while periods are counted."""
+    if not FIRST_START <= start <= LAST_START:
+        raise ValueError(f"a start date lies between {FIRST_START} and {LAST_START}")
+    return start
+
 
 # pydantic warns that `register` hides a method of its metaclass; nobody registers virtual subclasses of a spec.
 warnings.filterwarnings("ignore", message='Field name "register" in "Experiment" shadows')
@@ -66,8 +75,9 @@ class Experiment(Section):
     """Airflow tags beside `skillsengine`."""
     schedule: str | None = None
     """`partition` (one run a partition, the default of a dated source), a five-field cron in UTC, or `none` (by hand)."""
-    start_date: date | None = None
-    """Earliest partition that a backfill may reach; needed by a dated source or a cron unless `schedule: none`."""
+    start_date: Annotated[date, AfterValidator(_within_reach)] | None = None
+    """Earliest partition that a backfill may reach (1900-01-01 to 2199-12-31); needed by a dated source or a cron unless
+    `schedule: none`."""
     paused: bool = False
     """Whether the DAG starts paused."""
     data: Data

@@ -110,6 +110,10 @@ TEXTS: dict[str, str | bytes] = {
     "a cron that never comes": CRON + "0 0 30 2 *\n",
     "a cron drawn at random": CRON + "R R * * *\n",
     "a cron of 500,000 characters": CRON + "'" + "1," * 250_000 + "1 * * * *'\n",
+    "700,000 days that a backfill could reach": DATED.replace("2026", "0001"),
+    "a window of a million partitions": DATED.replace("day}", "day, window: 1000000}"),
+    "9,000 modules, the last one twice": GOOD
+    + f"lora: {{target_modules: [{', '.join(f'm{i}' for i in range(9000))}, m8999]}}\n",
 }
 
 READ: dict[str, tuple[str | bytes, str]] = {
@@ -128,7 +132,6 @@ READ: dict[str, tuple[str | bytes, str]] = {
     "a commit of a base": (GOOD + f"base:\n  model: org/base\n  revision:\n    {HEX}\n", "base.revision"),
     "a path that leads out; the plan refuses it": (GOOD.replace("data/ads.jsonl", "../../etc/passwd"), "data.source"),
     "every minute": (CRON + '"* * * * *"\n', "schedule"),
-    "a million partitions; only a backfill fills the past": (DATED.replace("2026", "0001"), "start_date"),
 }
 """(what is read, not refused; the field to show)."""
 

@@ -16,7 +16,7 @@ from tests.spec.support import GOOD, Folder
         (" train.epochs = 1 ", "train.epochs", 1),
         ("paused=true", "paused", True),
         ("owner=no", "owner", "no"),
-        ("base.revision='123'", "base.revision", "123"),
+        ("tracking.entity='123'", "tracking.entity", "123"),
         ('owner="a \\u00e9"', "owner", "a é"),
         ("base.revision=null", "base.revision", None),
         ("base.revision=", "base.revision", None),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,13 @@ SPECIAL: dict[str, st.SearchStrategy[Any]] = {
         "{}{{text}}{}".format, *[WORDS.filter(lambda text: "{text}" not in text and "$" not in text)] * 2
     ),
     "cleaning": st.lists(st.sampled_from(["html", "entities", "unicode", "whitespace"]), unique=True),
+    "target_modules": st.lists(WORDS, min_size=1, unique=True),
+    "versions": st.lists(st.sampled_from(["champion", "latest", "7", "x-1_y"]), min_size=1, unique=True),
+    "lr_scheduler": st.sampled_from(["linear", "cosine", "constant_with_warmup"]),  # a constant rate has no warm-up
+    "revision": st.none(),  # wants a model of the Hub
+    "text": WORDS.map("text {}".format),  # not the column of the labels
     "schedule": st.sampled_from([None, "none", "0 3 * * 1"]),
-    "start_date": st.dates().map(str),
+    "start_date": st.dates(date(1900, 1, 1), date(2199, 12, 31)).map(str),
     "model": st.from_regex(NAME_PATTERN, fullmatch=True),
     "connection": st.none(),  # wants a source or an address that it is for
     "to": st.just([]),  # and these want a connection

@@ -6,19 +6,13 @@ import re
 from datetime import timedelta
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from skillsengine.spec.scalars import shorten
-from skillsengine.spec.sections.fields import ConnectionId, Duration, Section
+from skillsengine.spec.sections.fields import DISTINCT, ConnectionId, Duration, Section
 
 CleaningStep = Literal["html", "entities", "unicode", "whitespace"]
 Period = Literal["day", "week", "month", "quarter"]
-
-
-def _known_cleaning(steps: tuple[str, ...]) -> tuple[str, ...]:
-    if len(set(steps)) != len(steps):
-        raise ValueError("a cleaning step is named twice")
-    return steps
 
 
 class Split(Section):
@@ -56,7 +50,7 @@ class Data(Section):
     `json` (`["SQL", "Go"]`; a list as Python prints it counts too)."""
     id: str = "id"
     """Column with the row's identifier; where a row has none, file and line number serve."""
-    cleaning: Annotated[tuple[CleaningStep, ...], AfterValidator(_known_cleaning)] = (
+    cleaning: Annotated[tuple[CleaningStep, ...], *DISTINCT] = (
         "html",
         "entities",
         "unicode",
@@ -96,6 +90,14 @@ class Data(Section):
         if self.connection is not None and "://" not in self.source:
             raise ValueError(
                 "connection: a local source needs none. Leave it out, or name an `s3://`, `gs://` or `hf://` source"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _two_columns(self) -> Self:
+        if self.text == self.labels:
+            raise ValueError(
+                "labels: the same column as data.text, so every ad would be its own answer. Name the column with the skills"
             )
         return self
 

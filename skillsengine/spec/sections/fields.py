@@ -6,7 +6,7 @@ import re
 from datetime import timedelta
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,99}$"
 
@@ -30,6 +30,18 @@ def format_duration(value: timedelta) -> str:
     return f"{seconds // _UNITS[unit]}{unit}"
 
 
+def distinct(items: tuple[str, ...]) -> tuple[str, ...]:
+    """The items. Raises ValueError, beginning with the index of the item (`[2]: `), for one that stands there twice."""
+    seen = set()
+    for index, item in enumerate(items):
+        if item in seen:
+            raise ValueError(f"[{index}]: stands in the list already. Remove one of the two")
+        seen.add(item)
+    return items
+
+
+DISTINCT = (AfterValidator(distinct), Field(json_schema_extra={"uniqueItems": True}))
+"""Of a list whose items must differ: `Annotated[tuple[str, ...], *DISTINCT]`."""
 Duration = Annotated[timedelta, BeforeValidator(parse_duration), PlainSerializer(format_duration, return_type=str)]
 ConnectionId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,200}$", examples=["talent-s3"])]
 

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from skillsengine.spec.sections.fields import NAME_PATTERN, Section
+from skillsengine.spec.sections.fields import DISTINCT, NAME_PATTERN, Section
 from skillsengine.spec.shots import DEFAULT_SHOTS
 
 HubId = Annotated[
     str,
     Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,95}/[A-Za-z0-9][A-Za-z0-9_.-]{0,95}$", examples=["my-org/job-skills"]),
 ]
+
+
+def _references(versions: tuple[str, ...]) -> tuple[str, ...]:
+    """The versions. Raises ValueError, beginning with the index of the item, for what the catalog could never hold."""
+    for index, version in enumerate(versions):
+        if not re.fullmatch(r"[a-z][a-z0-9_-]{0,99}|[0-9]{1,9}", version):
+            raise ValueError(
+                f"[{index}]: neither an alias (`champion`) nor a number (`'7'`). They are those of register.model, which is "
+                "not named again"
+            )
+    return versions
 
 
 class Shot(Section):
@@ -42,7 +54,9 @@ class Evaluate(Section):
 class Evaluations(Section):
     """What the evaluations DAG scores on each new partition."""
 
-    versions: tuple[str, ...] = Field(("champion", "latest"), min_length=1)
+    versions: Annotated[tuple[str, ...], AfterValidator(_references), *DISTINCT] = Field(
+        ("champion", "latest"), min_length=1
+    )
     """Aliases or version numbers of `register.model`; one that does not exist is passed over with a note."""
 
 

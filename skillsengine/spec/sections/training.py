@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from skillsengine.spec.sections.fields import Section
+from skillsengine.spec.scalars import shorten
+from skillsengine.spec.sections.fields import DISTINCT, Section
 
 BUILTIN_BASE = "smollm2-135m-instruct"
 
@@ -21,6 +22,15 @@ class Base(Section):
     quantization: Literal["nf4", "int8", "none"] = "none"
     """Weights of the frozen base: 4-bit NormalFloat, 8-bit integers, or as they are."""
 
+    @model_validator(mode="after")
+    def _has_revisions(self) -> Self:
+        if self.revision is not None and (self.model == BUILTIN_BASE or self.model.startswith((".", "/"))):
+            raise ValueError(
+                f"revision: only a model of the Hub has one, and base.model is `{shorten(self.model)}`. Write "
+                "`revision: null`, or name a model of the Hub"
+            )
+        return self
+
 
 class Lora(Section):
     """The adapter (Hu et al., 2021, arXiv:2106.09685)."""
@@ -31,7 +41,7 @@ class Lora(Section):
     """Scale of the update: it is multiplied by alpha / r."""
     dropout: float = Field(0.0, ge=0.0, lt=1.0)
     """Dropout on the adapter's input during training (0 to 1)."""
-    target_modules: tuple[str, ...] = Field(
+    target_modules: Annotated[tuple[str, ...], *DISTINCT] = Field(
         ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"), min_length=1
     )
     """Names of the linear modules that get an adapter; `lm_head` is allowed."""
@@ -49,7 +59,7 @@ class Train(Section):
     learning_rate: float = Field(2e-4, gt=0.0, le=1.0)
     """Peak learning rate."""
     lr_scheduler: Literal["linear", "cosine", "constant", "constant_with_warmup"] = "linear"
-    """Course of the learning rate after the warm-up."""
+    """Course of the learning rate after the warm-up; `constant` has none."""
     warmup_steps: int = Field(0, ge=0)
     """Optimizer steps over which the learning rate rises from 0."""
     weight_decay: float = Field(0.0, ge=0.0, lt=1.0)
@@ -62,6 +72,15 @@ class Train(Section):
     """Optimizer steps between two logged losses."""
     checkpoint_steps: int = Field(50, ge=1)
     """Optimizer steps between two checkpoints from which a killed training goes on."""
+
+    @model_validator(mode="after")
+    def _warms_up(self) -> Self:
+        if self.lr_scheduler == "constant" and self.warmup_steps:
+            raise ValueError(
+                "warmup_steps: `lr_scheduler: constant` has no warm-up, so they would do nothing. Write "
+                "`lr_scheduler: constant_with_warmup`, or `warmup_steps: 0`"
+            )
+        return self
 
     @property
     def effective_batch_size(self) -> int:
