@@ -144,7 +144,7 @@ def _silent(text: str, embedded: bool) -> Finding:
     return problem(
         _SUBJECT,
         f"{text}; so pools, queues and DAGs were not looked at",
-        "see that it runs and can be reached from here, or mend SKILLSENGINE_AIRFLOW_URL",
+        "see that it runs, can be reached from here, and lets that login read DAGs and pools; or mend SKILLSENGINE_AIRFLOW_URL",
     )
 
 
