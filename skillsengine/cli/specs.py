@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +14,7 @@ from skillsengine.cli.rendered import show_rows
 from skillsengine.pipeline.plan import find_sources
 from skillsengine.pipeline.preview import preview as render
 from skillsengine.settings import Settings
-from skillsengine.spec.errors import SpecError
+from skillsengine.spec.errors import SpecError, told_together
 from skillsengine.spec.load import Loaded, check_specs, load_spec
 from skillsengine.storage.catalog import Catalog
 
@@ -61,22 +62,27 @@ def validate(specs: Annotated[list[Path] | None, typer.Argument(metavar="SPEC...
                 checked[path] = load_spec(path, experiments=settings.experiments, overlay=overlay)
             except SpecError as error:
                 checked[path] = error
-    broken = 0
+    broken = []
     for path, result in sorted(checked.items()):
         if isinstance(result, SpecError):
-            broken += 1
-            err.print(Text(str(result)))
+            broken.append(result)
         else:
             out.print(
                 f"[green]ok[/] {path.name}: {result.experiment.name}, schedule {result.experiment.effective_schedule}"
             )
+    _print_errors(broken)
     if overlay is not None:
         out.print(f"with the values of {overlay.relative_to(settings.project)} (SKILLSENGINE_ENV)", markup=False)
     if not checked:
         out.print(f"no specs in {settings.experiments}")
     if broken:
-        err.print(f"{broken} of {len(checked)} specs do not compile")
+        err.print(f"{len(broken)} of {len(checked)} specs do not compile")
         raise typer.Exit(1)
+
+
+def _print_errors(errors: Sequence[SpecError]) -> None:
+    for text in told_together(errors):
+        err.print(Text(text))
 
 
 def preview(spec: SpecPath, partition: Partition = None, set_: Sets = None) -> None:
@@ -110,8 +116,7 @@ def compile_(
         out.print(f"[green]written[/] {name}")
     for name in report.removed:
         out.print(f"removed {name}")
-    for error in report.errors:
-        err.print(Text(str(error)))
+    _print_errors(report.errors)
     out.print(f"{len(report.written)} written, {len(report.unchanged)} unchanged, {len(report.removed)} removed")
     if report.errors:
         raise typer.Exit(1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -58,10 +59,26 @@ class SpecError(Exception):
         super().__init__(self.problems)
 
     def __str__(self) -> str:
-        rows = [str(problem) for problem in self.problems[:MAX_SHOWN]]
-        if len(self.problems) > MAX_SHOWN:
-            rows.append(f"... and {len(self.problems) - MAX_SHOWN} more problems")
-        return "\n\n".join(rows)
+        return _in_part([str(problem) for problem in self.problems[:MAX_SHOWN]], len(self.problems))
+
+
+def told_together(errors: Sequence[SpecError]) -> list[str]:
+    """The texts of several specs' errors. A problem of what they share, such as an overlay, is told once, before all others
+    and with the number of the specs that it stops."""
+    times = Counter(problem for error in errors for problem in set(error.problems))
+    shared = [(problem, count) for problem, count in times.items() if count > 1]
+    texts = []
+    if shared:
+        rows = [f"{problem}\n   this stops {count} specs" for problem, count in shared[:MAX_SHOWN]]
+        texts.append(_in_part(rows, len(shared)))
+    own = [[problem for problem in error.problems if times[problem] == 1] for error in errors]
+    return texts + [str(SpecError(problems)) for problems in own if problems]
+
+
+def _in_part(rows: list[str], count: int) -> str:
+    """The first problems, and how many there are beside them."""
+    more = [f"... and {count - len(rows)} more problems"] if count > len(rows) else []
+    return "\n\n".join([*rows, *more])
 
 
 def _cut(text: str, longest: int) -> str:

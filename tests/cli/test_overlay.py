@@ -68,3 +68,25 @@ def test_compiled_files_hold_the_environments_values(command: Command, project: 
     assert command("compile", "--out", "dags").code == 0
     text = (project / "dags" / "job.py").read_text()
     assert '"source":"s3://bucket/ads"' in text.replace('": "', '":"') and "ads.jsonl" in text  # the latter in its YAML
+
+
+def test_a_mistake_that_stops_every_spec_is_told_once(
+    command: Command, monkeypatch: pytest.MonkeyPatch, project: Path
+) -> None:
+    """One of the overlay and one of what specs extend; Airflow still shows an import error for each spec."""
+    experiments = project / "experiments"
+    (experiments / "_base").mkdir()
+    (experiments / "_base" / "common.yaml").write_text("lora: {r: 0}\n")
+    for name in ("one", "two", "three"):
+        base = "" if name == "one" else "extends: _base/common.yaml\n"
+        (experiments / f"{name}.yaml").write_text(f"{base}name: {name}\nschedule: none\ndata: {{source: ads.jsonl}}\n")
+    monkeypatch.setenv("SKILLSENGINE_ENV", "bad")
+    for words in (["validate"], ["compile", "--out", "dags"]):
+        said = command(*words)
+        assert said.code == 1
+        assert said.err.count("experiments/_env/bad.yaml:1:9: paused: expected true or false") == 1
+        assert "(default false)\n   this stops 4 specs\n" in said.err
+        assert said.err.count("experiments/_base/common.yaml:1:11: lora.r: expected an int >= 1") == 1
+        assert "this stops 2 specs\n" in said.err
+    assert "4 of 4 specs do not compile" in command("validate").err
+    assert len(list((project / "dags").glob("*.py"))) == 4

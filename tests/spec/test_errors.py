@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from skillsengine.spec import yaml_text
-from skillsengine.spec.errors import MAX_SHOWN, Problem, SpecError
+from skillsengine.spec.errors import MAX_SHOWN, Problem, SpecError, told_together
 from skillsengine.spec.load import load_spec
 from tests.spec.support import GOOD, Case, Folder, read_table
 
@@ -110,3 +110,27 @@ def test_an_error_survives_the_way_between_processes() -> None:
     again = pickle.loads(pickle.dumps(error))
     assert again.problems == error.problems
     assert str(again) == str(error)
+
+
+def _problem(message: str, file: str = "experiments/_env/prod.yaml") -> Problem:
+    return Problem(file, 1, 1, "owner", message, excerpt="owner: x")
+
+
+def test_what_stops_several_specs_is_told_once() -> None:
+    shared, own = _problem("wrong everywhere"), _problem("wrong here", "experiments/job.yaml")
+    errors = [SpecError([shared]), SpecError([own, shared]), SpecError([shared])]
+    assert told_together(errors) == [f"{shared}\n   this stops 3 specs", str(own)]
+    assert str(shared) == "experiments/_env/prod.yaml:1:1: owner: wrong everywhere\n   1 | owner: x\n     | ^"
+
+
+def test_one_spec_is_told_as_it_is() -> None:
+    errors = [SpecError([_problem("wrong"), _problem("wrong, too"), _problem("wrong, too")])]
+    assert told_together(errors) == [str(errors[0])]
+    assert told_together([]) == []
+
+
+def test_hundreds_of_problems_that_stop_several_are_told_in_part() -> None:
+    problems = [_problem(f"wrong {i}") for i in range(MAX_SHOWN + 7)]
+    (text,) = told_together([SpecError(problems), SpecError(problems)])
+    assert text.count("this stops 2 specs") == MAX_SHOWN
+    assert text.endswith("\n\n... and 7 more problems")
