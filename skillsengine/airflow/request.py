@@ -95,8 +95,8 @@ def _partition_param(experiment: Experiment) -> dict[str, Any]:
             type=["null", "string"],
             pattern=KEY_PATTERN[period],
             title="Partition",
-            description=f"The {period} to run for, such as {_EXAMPLES[period]}. Empty: the newest complete {period} that has "
-            "data.",
+            description=f"The {period} to run for, such as {_EXAMPLES[period]}. One only: several are a run each, or a "
+            f"backfill. Empty: the newest complete {period} that has data.",
         )
     }
 

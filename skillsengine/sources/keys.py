@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 
 from skillsengine.sources.errors import SourceError
+from skillsengine.spec.scalars import shorten
 from skillsengine.spec.schema import Period
 
 STATIC_KEY = "all"
@@ -36,7 +37,20 @@ def parse_key(key: str, period: Period = "month") -> date:
             return _first_day(key, period)
         except ValueError:
             pass  # no such day or week, or the year 0: told below
-    raise SourceError(f"`{key}` is no partition: a {period} is written as {_FORMS[period]}.")
+    raise SourceError(
+        f"`{shorten(key)}` is no partition: a {period} is written as {_FORMS[period]}.{_several(key, period)}"
+    )
+
+
+def _several(key: str, period: Period) -> str:
+    """The mend for a list of keys in the place of one."""
+    keys = re.split(r"\s*[,;\s]\s*", key[:1000].strip())
+    if len(keys) < 2 or not all(re.fullmatch(KEY_PATTERN[period], each) for each in keys):
+        return ""
+    return (
+        f" A run is for one: start a run for each of the {len(keys)}, first {keys[0]}, or a backfill from {min(keys)} to "
+        f"{max(keys)}."
+    )
 
 
 def _first_day(key: str, period: Period) -> date:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from airflow.exceptions import ParamValidationError
 
 from skillsengine.airflow.form import Kind
 from skillsengine.airflow.request import Request, RequestError, read_request, retrain_params
+from skillsengine.sources.errors import SourceError
 from skillsengine.spec.schema import Experiment
 from tests.airflow.support import make_context
 
@@ -131,3 +133,17 @@ def test_a_backfill_does_not_reach_before_the_start_date() -> None:
     with pytest.raises(RequestError, match="2026-01 is before start_date 2026-02-10 of `tiny`"):
         read(run_type="backfill", key="2026-01")
     assert read(key="2026-01").partition == "2026-01", "by hand it may"
+
+
+def test_the_form_takes_one_partition() -> None:
+    (param,) = [value for name, value in retrain_params(EXPERIMENT).items() if name == "partition"]
+    assert param.resolve("2026-01") == "2026-01"
+    for wrong in ("2026-01,2026-02", "2026-1", "2026-01 "):
+        with pytest.raises(ParamValidationError, match=f"'{wrong}' does not match "):
+            param.resolve(wrong)
+    assert "such as 2026-06. One only: several are a run each, or a backfill." in str(param.description)
+
+
+def test_several_keys_in_a_backfills_place() -> None:
+    with pytest.raises(SourceError, match=r"start a run for each of the 2, first 2026-02, or a backfill from 2026-02"):
+        read(run_type="backfill", key="2026-02,2026-03")

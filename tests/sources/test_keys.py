@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from skillsengine.sources.errors import SourceError
 from skillsengine.sources.keys import is_complete, key_of, parse_key, previous
+from skillsengine.spec.schema import Period
 
 days = st.dates(min_value=date(1, 1, 1))
 keys = st.dates(min_value=date(100, 1, 1), max_value=date(9998, 12, 31)).map(key_of)
@@ -62,7 +63,31 @@ NOT_KEYS += [" 2026-03", "2026-03\n", "٢٠٢٦-٠٣", "../../..", "all"]
 def test_what_is_no_key(key: str) -> None:
     with pytest.raises(SourceError) as caught:
         parse_key(key)
-    assert str(caught.value) == f"`{key}` is no partition: a month is written as YYYY-MM, such as 2026-03."
+    shown = key.replace("\n", " ")
+    assert str(caught.value) == f"`{shown}` is no partition: a month is written as YYYY-MM, such as 2026-03."
+
+
+@pytest.mark.parametrize(
+    ("key", "period", "count", "first", "span"),
+    [
+        ("2026-02,2026-01", "month", 2, "2026-02", "2026-01 to 2026-02"),
+        ("2026-W01; 2026-W02 ;2026-W03", "week", 3, "2026-W01", "2026-W01 to 2026-W03"),
+    ],
+)
+def test_several_keys_for_one(key: str, period: Period, count: int, first: str, span: str) -> None:
+    with pytest.raises(SourceError) as caught:
+        parse_key(key, period)
+    assert str(caught.value).startswith(f"`{key}` is no partition: a {period} is written as ")
+    assert str(caught.value).endswith(
+        f". A run is for one: start a run for each of the {count}, first {first}, or a backfill from {span}."
+    )
+
+
+@pytest.mark.parametrize("key", ["2026-01,", "2026-01,2026-Q1", ",", "2026-01," * 100_000])
+def test_what_is_no_list_of_keys(key: str) -> None:
+    with pytest.raises(SourceError, match=r"such as 2026-03\.$") as caught:
+        parse_key(key)
+    assert len(str(caught.value)) < 150
 
 
 @given(st.text(max_size=12))
