@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from datetime import date
 from typing import Any, Self
 from uuid import uuid4
 
@@ -15,6 +16,8 @@ _RETRIED = frozenset({500, 502, 503, 504})
 _WAITS = (0.2, 0.5, 1.0, 2.0, 4.0)
 NOTE_CHARS = 1000
 """Longest note of a run that Airflow takes."""
+MAX_BACKFILL_DAYS = 36_525
+"""A century: Airflow makes the runs of a backfill one by one while the caller waits."""
 
 
 class AirflowError(Exception):
@@ -127,7 +130,9 @@ class AirflowClient:
         return run_id if answer.status_code == 409 else str(answer.json()["dag_run_id"])
 
     def backfill(self, dag_id: str, first: str, last: str, *, max_active_runs: int = 1) -> int:
-        """Start runs for the partitions from `first` to `last` (ISO dates, both included). Returns the backfill's id."""
+        """Start runs for the partitions from `first` to `last` (ISO dates, both included, at most a century). Returns the
+        backfill's id."""
+        _check_span(first, last)
         body = {
             "dag_id": dag_id,
             "from_date": f"{first}T00:00:00Z",
@@ -231,6 +236,21 @@ class AirflowClient:
         return (
             f"gives no token without a password ({status}): only the embedded set-up does, where everybody is an admin. "
             "Put a login into SKILLSENGINE_AIRFLOW_URL (http://user:password@host)."
+        )
+
+
+def _check_span(first: str, last: str) -> None:
+    """Raises AirflowError for dates that make no backfill, or one of so many runs that Airflow is busy with making them."""
+    try:
+        days = (date.fromisoformat(last) - date.fromisoformat(first)).days + 1
+    except ValueError as error:
+        raise AirflowError(f"backfill from {first!r} to {last!r}: {error}. Write the days as 2026-01-31.") from error
+    if days < 1:
+        raise AirflowError(f"backfill from {first} to {last}: it ends before it begins.")
+    if days > MAX_BACKFILL_DAYS:
+        raise AirflowError(
+            f"backfill from {first} to {last}: these are {days} days, and one takes at most {MAX_BACKFILL_DAYS}. Begin at the "
+            "spec's start_date, the earliest partition that a backfill may reach."
         )
 
 

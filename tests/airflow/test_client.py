@@ -134,6 +134,32 @@ def test_all_pages(server: Server) -> None:
     assert len(AirflowClient(server.url).import_errors()) == 130
 
 
+@pytest.mark.parametrize(
+    ("first", "last", "message"),
+    [
+        (
+            "0001-01-01",
+            "2738-11-28",
+            "these are 1000000 days, and one takes at most 36525. Begin at the spec's start_date",
+        ),
+        ("2026-02-01", "2026-01-31", "it ends before it begins"),
+        ("2026-02-30", "2026-03-31", r"day is out of range for month\. Write the days as 2026-01-31"),
+    ],
+)
+def test_a_backfill_that_is_none_asks_airflow_nothing(first: str, last: str, message: str, server: Server) -> None:
+    with AirflowClient(server.url) as client, pytest.raises(AirflowError, match=message):
+        client.backfill("job", first, last)
+    assert server.asked == []
+
+
+def test_a_backfill(server: Server) -> None:
+    server.answers["POST", "/api/v2/backfills"] = [(200, {"id": 3})]
+    with AirflowClient(server.url) as client:
+        assert client.backfill("job", "2026-01-01", "2026-01-01") == 3
+        assert client.backfill("job", "1926-01-01", "2025-12-31") == 3
+    assert server.asked[-1][2]["to_date"] == "2025-12-31T00:00:00Z"
+
+
 def test_a_long_note_is_cut(server: Server) -> None:
     server.answers["PATCH", f"{RUNS}/r"] = [(200, {})]
     AirflowClient(server.url).set_note("d", "r", "x" * 5000)
