@@ -10,6 +10,7 @@ import pytest
 
 from skillsengine.cli import console
 from skillsengine.pipeline.run import Run, finish_run, open_run, run_gate, run_promote, run_stage
+from skillsengine.spec.load import resolved
 from skillsengine.spec.schema import STAGES
 from skillsengine.storage.files import sha256_of
 from tests.cli.conftest import Command
@@ -108,3 +109,21 @@ def test_a_version_that_does_not_exist(command: Command, name: str) -> None:
     assert said.code == 1
     assert "error: tiny@9 does not exist: tiny has the versions 1" in said.err
     assert "Traceback" not in said.err
+
+
+def test_diff_finds_what_a_run_left_behind(command: Command, done: Run) -> None:
+    """The spec that made the version, as a file: nothing departs, until the base's folder holds something else."""
+    project = done.settings.project
+    spec, extra = project / "experiments" / "tiny.yaml", project / "base" / "notes.txt"
+    spec.write_text(json.dumps(resolved(done.experiment)))
+    try:
+        said = command("diff", "tiny@1")
+        assert said.out.splitlines() == ["tiny@1 -> experiments/tiny.yaml", "the same in meaning"]
+        extra.write_text("other weights")
+        rows = [" ".join(line.split()) for line in command("diff", "tiny@1").out.splitlines()]
+    finally:
+        spec.unlink()
+        extra.unlink(missing_ok=True)
+    assert "finetune runs again the files of base.model" in rows
+    assert "evaluate[base] runs again the files of base.model" in rows
+    assert "format kept" in rows
