@@ -87,6 +87,7 @@ def test_every_module_of_the_control_plane(project: Path) -> None:
         ("validate", "ok job-skills-demo.yaml"),
         ("plan experiments/job-skills-demo.yaml", "steps to run"),
         ("resolve experiments/job-skills-demo.yaml --where", "name: job-skills-demo "),
+        ("diff experiments/job-skills-demo.yaml experiments/job-skills-demo.yaml --set lora.r=8", "lora.r: 16 -> 8"),
         ("schema", "https://json-schema.org/draft/2020-12/schema"),
         ("compile --out dags", "written job-skills-demo.py"),
         ("runs", "no runs yet"),
