@@ -74,7 +74,8 @@ def diff(
 def _sides(a: str, b: str | None, overrides: list[str]) -> tuple[Side, Side]:
     """Before and after."""
     if b is None and not sides.is_version(a):
-        return sides.of_commit(Path(a)), sides.of_file(Path(a), overrides)
+        after = sides.of_file(Path(a), overrides)  # first: a mistyped path is no new spec
+        return sides.of_commit(Path(a)), after
     files = [Path(text) for text in (a, b) if text is not None and not sides.is_version(text)]
     settings = settings_for(files[0] if files else None)
     before = sides.of_version(a, settings) if sides.is_version(a) else sides.of_file(Path(a))

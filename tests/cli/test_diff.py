@@ -187,6 +187,11 @@ def test_what_head_cannot_say(command: Command, project: Path, tmp_path: Path) -
     assert command("diff", JOB, JOB).err.startswith("error: experiments/job.yaml:8:3: train.sed: unknown key")
 
 
+def test_a_mistyped_path_is_no_new_spec(command: Command) -> None:
+    assert command("diff", "experiments/jib.yaml").err == "error: experiments/jib.yaml:1:1: no such file\n"
+    assert "rename it to job.yaml" in command("diff", "experiments/job.yml").err
+
+
 def test_a_spec_outside_of_the_project(command: Command, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("elsewhere") / "job.yaml"
     path.write_text(TEXT)
