@@ -50,7 +50,7 @@ class History:
     @classmethod
     def of(cls, experiment: str, catalog: Catalog, store: Store) -> History:
         """Raises CatalogUnavailable where the catalog does not answer."""
-        rows = [row for row in catalog.list_runs(experiment, limit=_NEWEST) if row.kind == "retrain"]
+        rows = catalog.list_runs(experiment, limit=_NEWEST, kind="retrain")
         return cls([PastRun(row, {step.step_id: step for step in catalog.steps_of(row.id)}) for row in rows], store)
 
     def before(self, stage: str, step_id: str) -> tuple[str, Artifact | None] | None:

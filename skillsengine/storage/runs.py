@@ -76,11 +76,13 @@ class Runs:
             row.data = {**row.data, **values}
             return row
 
-    def list_runs(self, experiment: str | None = None, limit: int = 20) -> list[RunRow]:
-        """The newest runs first."""
+    def list_runs(self, experiment: str | None = None, limit: int = 20, *, kind: str | None = None) -> list[RunRow]:
+        """The newest runs first; `kind`: only those that `retrain`, or `evaluations`."""
         query = select(RunRow).order_by(RunRow.id.desc()).limit(limit)
         if experiment is not None:
             query = query.where(RunRow.experiment == experiment)
+        if kind is not None:
+            query = query.where(RunRow.kind == kind)
         with self._db.reading() as session:
             return list(session.scalars(query))
 

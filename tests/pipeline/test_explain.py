@@ -127,6 +127,27 @@ def test_a_smoke_test_and_a_failed_run_are_not_compared_with(settings: Settings)
     assert reasons(changed, settings)["finetune"] == "lora.r: 4 -> 2", "against the last run that has an artifact"
 
 
+def test_many_evaluations_hide_no_run(settings: Settings) -> None:
+    plan = plan_of(tiny_experiment(), settings)
+    remember(plan, settings)
+    catalog = Catalog.open(settings.catalog_url)
+    for number in range(12):
+        catalog.pin_run(
+            "tiny.evaluations",
+            f"run-{number}",
+            experiment="tiny",
+            kind="evaluations",
+            partition=None,
+            spec={},
+            options={},
+            trigger="backfill",
+            spec_commit=None,
+        )
+    assert (
+        reasons(plan_of(tiny_experiment(lora={"r": 2, "alpha": 8}), settings), settings)["finetune"] == "lora.r: 4 -> 2"
+    )
+
+
 def test_the_partition_that_a_champion_was_scored_on_beside(settings: Settings) -> None:
     """A run formats its partition again where the champion has a cleaning of its own; the catalog's row is that one's."""
     plan = plan_of(tiny_experiment(), settings)

@@ -74,7 +74,7 @@ def test_a_spec_that_ran_is_not_new(settings: Settings) -> None:
 
 
 def test_json_has_stable_names(settings: Settings) -> None:
-    remember(plan_of(tiny_experiment(), settings), settings)
+    remember(plan_of(tiny_experiment(), settings), settings, environment={"transformers": "4.0"})
     found = look(tiny_experiment(lora={"r": 8, "alpha": 8}), settings).warned("mind the step")
     told = json.loads(json.dumps(found.as_json()))
     assert set(told) == {
@@ -112,7 +112,9 @@ def test_json_has_stable_names(settings: Settings) -> None:
     assert len(finetune["digest"]) == 64
     assert (told["to_run"], told["cached"], told["unknown"]) == (4, 5, 0)
     assert told["window"] == ["2026-01", "2026-02"]
-    assert told["warnings"] == ["mind the step"]
+    made, step = told["warnings"]
+    assert made.startswith("made with transformers 4.0, and ") and "profile, evaluate[base]. They stay" in made
+    assert step == "mind the step"
     estimate = told["estimate"]
     assert estimate["optimizer_steps"] == {"value": 23, "exact": True, "from": "the profile artifact"}
     assert estimate["memory_bytes"] is None, "there is no base here whose size could be known"
