@@ -8,6 +8,7 @@ Configured in `[dag_processor] dag_bundle_config_list`:
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import time
@@ -28,6 +29,7 @@ _SPEC_SUFFIXES = (".yaml", ".yml")
 _SETTLED_SECONDS = 20.0
 """A parse that began before a change and ended after it has read the old text, and Airflow takes the change for parsed:
 a changed file is therefore marked as changed once more after so long, when such a parse is over."""
+_FEW = 20
 _QUIET_SECONDS = 0.5
 """A file that changed within so long may be half of a copy that goes on, and half a spec may be a spec."""
 _PATIENCE_SECONDS = 2.0
@@ -73,6 +75,8 @@ class ExperimentsBundle(BaseDagBundle):  # type: ignore[misc]  # airflow ships n
 
     def refresh(self) -> None:
         """Compile what changed in `experiments/` or in the folder of DAG files. Safe in several processes at once."""
+        # Only the DAG processor refreshes. It forks for each file that it parses: what is loaded here, no fork loads again.
+        importlib.import_module("skillsengine.airflow.dag")
         self._settings = load_settings(self._project)  # the project may be a link that was turned to a newer checkout
         self._mark_again()
         experiments = self._settings.experiments.resolve()
@@ -91,7 +95,9 @@ class ExperimentsBundle(BaseDagBundle):  # type: ignore[misc]  # airflow ships n
         look, unsettled = self._settle(experiments)
         report = self._compiler_of(experiments, overlay).compile({Path(path) for path in unsettled})
         now = time.monotonic()
-        self._changed |= {name: now for name in report.replaced}
+        # Of many new files none can have been parsed before; one or two may have met a database that was locked.
+        again = report.written if len(report.written) <= _FEW else report.replaced
+        self._changed |= {name: now for name in again}
         if report.changed:
             log.info("compiled: written %s, removed %s", list(report.written), list(report.removed))
         if unsettled:
