@@ -118,7 +118,7 @@ def _options(settings: Settings, port: int, keys: Mapping[str, str]) -> dict[str
             "hostname_callable": "socket.gethostname",
             "fernet_key": keys.get("fernet", ""),
             "min_serialized_dag_update_interval": "0",
-            # Every file of our folders is one of DAGs; to look into each for the word, at every refresh, was a third of the work.
+            # Every file of our folders is one of DAGs; looking into each for the word at every refresh was a third of the work.
             "dag_discovery_safe_mode": "False",
         },
         "database": {
