@@ -39,7 +39,7 @@ def test_the_notebook_to_the_letter(project: Path) -> None:
     assert spec.evaluate.batch_size == 4
     assert (spec.tokens.max_length, spec.tokens.length_percentile) == ("auto", 100)
     assert spec.tracking.project == "llama-job-skills"
-    assert (spec.data.source, spec.paused, spec.effective_schedule) == ("data/demo", True, "none")
+    assert (spec.data.source, spec.paused, spec.effective_schedule) == ("data/demo/*.jsonl", True, "none")
     assert (spec.resources.device, spec.resources.queue) == ("cuda", "gpu")
 
 
