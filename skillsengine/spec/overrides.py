@@ -50,7 +50,8 @@ def parse_override(text: str, problems: list[Problem]) -> tuple[tuple[str, ...],
     if path[0] == "extends":
         problems.append(place.problem("extends", "cannot be overridden", "set the fields themselves"))
         return None
-    if value[:1] not in ("[", '"', "'"):
+    # Half a character, from an argument that is no UTF-8, cannot even be handed to the parser.
+    if value[:1] not in ("[", '"', "'") or complaint(value):
         scalar = resolve(value)
         fault = complaint(scalar)
         if fault:

@@ -71,6 +71,8 @@ def test_a_path_of_the_command_line_is_trusted(overrides: tuple[str, ...], trust
         ("owner='x", "--set owner='x: owner: not valid YAML: the quote opened here is never closed"),
         ("tags=[!x a]", "--set tags=[!x a]: tags: tags are not part of a spec"),
         ("owner=\udcff", "half a character"),
+        ("tags=[caf\udce9]", "tags: holds half a character (a lone surrogate)\n   write the character itself"),
+        ("owner='caf\udce9'", "owner: holds half a character"),
         ("x=" + "y" * 30_000, "longer than 20,000 characters"),
         ("start_date=tomorrow", "--set start_date=tomorrow: start_date: expected a date such as 2026-01-31 or null"),
     ],
