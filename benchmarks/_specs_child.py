@@ -20,7 +20,7 @@ from typing import Any
 
 import psutil
 
-WORKER_ROUNDS = 7
+WORKER_ROUNDS = 3
 
 
 def main(who: str, what: str, folder: Path) -> dict[str, Any]:

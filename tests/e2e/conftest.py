@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import httpx
 import pytest
 
 from skillsengine.airflow import embedded
@@ -75,6 +76,16 @@ def wait_for(what: str, look: Callable[[], T], seconds: float = 180.0) -> T:
         if time.monotonic() > until:
             raise AssertionError(f"{what}: not after {seconds:.0f} s")
         time.sleep(0.1)
+
+
+def ask(platform: Platform, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    """What the client has no need of but an admin does in the UI."""
+    url = platform.client.url
+    token = httpx.get(f"{url}/auth/token", trust_env=False).json()["access_token"]
+    headers = {"Authorization": f"Bearer {token}"}
+    answer = httpx.request(method, f"{url}/api/v2/{path}", json=body, headers=headers, trust_env=False)
+    assert answer.is_success, answer.text
+    return dict(answer.json())
 
 
 def free_port() -> int:

@@ -10,30 +10,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import psutil
 import pytest
 
 from skillsengine.airflow.embedded_state import read_state
 from skillsengine.settings import Settings
 from skillsengine.storage.catalog import Catalog
-from tests.e2e.conftest import SPEC, Platform, wait_for
+from tests.e2e.conftest import SPEC, Platform, ask, wait_for
 from tests.sinks import MailSink, PostSink
 
 pytestmark = pytest.mark.nightly
 
 QUOTED = os.environ.get("QUOTE_MESSAGES")
 """A folder to leave the received messages in, for whoever wants to read them."""
-
-
-def ask(platform: Platform, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-    """What the client has no need of but an admin does in the UI."""
-    url = platform.client.url
-    token = httpx.get(f"{url}/auth/token", trust_env=False).json()["access_token"]
-    headers = {"Authorization": f"Bearer {token}"}
-    answer = httpx.request(method, f"{url}/api/v2/{path}", json=body, headers=headers, trust_env=False)
-    assert answer.is_success, answer.text
-    return dict(answer.json())
 
 
 def connect(platform: Platform, name: str, extra: dict[str, Any], **fields: Any) -> None:

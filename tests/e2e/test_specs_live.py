@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from tests.e2e.conftest import Platform, wait_for
+from tests.e2e.conftest import Platform, ask, wait_for
 
-SOON = 10.0
-"""Seconds within which a change must be seen."""
+SOON = 60.0
+"""Seconds within which a change must be seen on a busy machine; how long it takes on a quiet one is in benchmarks/specs.py."""
 
 
 def seconds_until(what: str, look: Callable[[], object]) -> float:
@@ -72,3 +72,24 @@ def test_a_spec_that_is_deleted_takes_its_dags_along(platform: Platform) -> None
     seconds_until("the DAG's end", lambda: (platform.client.dag("goes") or {"is_stale": True})["is_stale"])
     path = platform.write("goes")
     seconds_until("its return", lambda: not (platform.client.dag("goes") or {"is_stale": True})["is_stale"])
+
+
+def test_a_dag_has_one_version_for_each_text_of_its_spec(platform: Platform) -> None:
+    """However often the spec is written and its DAG file is parsed. Airflow keeps a version apart once a run has used it."""
+    bundle = platform.settings.home / "bundle"
+    for number, text in enumerate(("One.", "Two."), start=1):
+        more = f"description: {text}\n"
+        platform.write("counts", more)
+        wait_for("the text", lambda text=text: (platform.client.dag("counts") or {}).get("description") == text)
+        run_id = platform.client.trigger("counts", conf={"nonsense": 1})
+        assert platform.finish("counts", run_id)["state"] == "failed", "at its first task"
+        for write in (True, False):
+            parsed = str((platform.client.dag("counts") or {})["last_parsed_time"])
+            if write:
+                platform.write("counts", more)
+            (bundle / "counts.py").touch()
+            wait_for(
+                "a parse", lambda parsed=parsed: (platform.client.dag("counts") or {})["last_parsed_time"] > parsed
+            )
+        versions = ask(platform, "GET", "dags/counts/dagVersions")["dag_versions"]
+        assert sorted(version["version_number"] for version in versions) == list(range(1, number + 1))
