@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 
 from skillsengine.spec.errors import Problem, SpecError
 from skillsengine.spec.scalars import found, shorten
 from skillsengine.spec.secrets import secrets_in
-from skillsengine.spec.source import Broken, Node, Place, merge
+from skillsengine.spec.source import Broken, Node, Place, Source, merge
 from skillsengine.spec.stamp import Stamp
 from skillsengine.spec.suggest import closest
 from skillsengine.spec.text import printable, read_source
 from skillsengine.spec.yaml_text import parse
 
 MAX_FILES = 50
+_KEPT = 20_000
+"""Characters of the longest text whose tree is kept for the next spec."""
 
 
 @dataclass
@@ -67,12 +70,12 @@ class Reader:
             return None
         self.texts[path], self.stamps[path] = text, stamp
         self.problems.extend(secrets_in(source, text))
-        before = len(self.problems)
-        tree = parse(source, text, self.problems)
+        tree, found_wrong = (_parsed if len(text) <= _KEPT else _parsed.__wrapped__)(source, text)
+        self.problems.extend(found_wrong)
         start = Place(source)
         if tree is not None and isinstance(tree.value, dict):
             return replace(tree, at=start)
-        if len(self.problems) > before:
+        if found_wrong:
             return None
         if part and (tree is None or tree.value is None):
             return Node({}, start)
@@ -154,6 +157,13 @@ class Reader:
         by_name = {p.name: name for name, p in relative.items()}
         near = closest(text, relative) or by_name.get(closest(Path(text).name, by_name) or "")
         return f"did you mean `{near}`?" if near else f"a path is relative to {self.shown(path.parent)}/"
+
+
+@lru_cache(maxsize=16)
+def _parsed(source: Source, text: str) -> tuple[Node | None, tuple[Problem, ...]]:
+    """The tree of a text and what is wrong with it; kept, because a thousand specs extend one base. Trees never change."""
+    problems: list[Problem] = []
+    return parse(source, text, problems), tuple(problems)
 
 
 def followed(path: Path) -> Path:
