@@ -38,6 +38,7 @@ ENV SKILLSENGINE_PROJECT=/opt/skillsengine \
     SKILLSENGINE_HOME=/var/lib/skillsengine \
     AIRFLOW_HOME=/var/lib/skillsengine/airflow \
     AIRFLOW__CORE__LOAD_EXAMPLES=False \
+    AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL=21600 \
     AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST='[{"name": "experiments", "classpath": "skillsengine.airflow.bundle.ExperimentsBundle", "kwargs": {"refresh_interval": 3}}, {"name": "platform", "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle", "kwargs": {"path": "/opt/skillsengine/dags", "refresh_interval": 30}}]' \
     PYTHONUNBUFFERED=1
 VOLUME /var/lib/skillsengine
