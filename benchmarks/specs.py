@@ -67,7 +67,7 @@ def main() -> None:
                 print(json.dumps(rows["live", count]), flush=True)
                 shutil.rmtree(folder)
     done = [rows[key] for key in sorted(rows)]
-    print(record("specs", done, ratios(done)))
+    print(table(done), record("specs", done, ratios(done)), sep="\n")
 
 
 def parse(count: int, work: Path, peer: Path, rounds: int) -> dict[str, Any]:
@@ -138,6 +138,49 @@ def read(row: dict[str, Any], side: str) -> float:
     """How many times as long as ours it takes to load, compile and parse."""
     theirs, ours = (row["full"][of]["compile_seconds"] + row["full"][of]["parse_seconds"] for of in (side, "ours"))
     return round(theirs / ours, 2)
+
+
+def table(rows: Sequence[dict[str, Any]]) -> str:
+    """What docs/scale.md quotes, in Markdown."""
+    parsed = [row for row in rows if row["part"] == "parse"]
+    live = [row for row in rows if row["part"] == "live"]
+    lines = [
+        "| processor seconds | specs | skillsengine | dag-factory, one DAG of six tasks | dag-factory, the same two DAGs |"
+    ]
+    lines.append("| --- | --- | --- | --- | --- |")
+    for what, title in _TITLES.items():
+        for row in parsed:
+            seconds = [f"{row[what][side]['seconds']:.3g}" for side in SIDES]
+            lines.append(f"| {title} | {row['specs']:,} | {' | '.join(seconds)} |")
+    for row in parsed:
+        memory = [f"{row['full'][side]['memory_mb']:.0f}" for side in SIDES]
+        lines.append(
+            f"| MB that a process takes to parse the files in turn | {row['specs']:,} | {' | '.join(memory)} |"
+        )
+    lines += ["", "| under the embedded Airflow | " + " | ".join(f"{row['specs']:,} specs" for row in live) + " |"]
+    lines.append("| --- |" + " --- |" * len(live))
+    for key, title in _LIVE_TITLES.items():
+        shown = [f"{row[key]['median']} (at most {row[key]['longest']})" for row in live]
+        lines.append(f"| seconds from {title} (of {_specs_live.ROUNDS}) | {' | '.join(shown)} |")
+    for key, title in _CPU_TITLES.items():
+        lines.append(f"| {title} | {' | '.join(str(row[key]) for row in live)} |")
+    return "\n".join(lines) + "\n"
+
+
+_TITLES = {
+    "full": "all files to serialized DAGs",
+    "edit": "one edit: read, parse, serialize what it touches",
+    "worker": "parse at a task's start",
+}
+_LIVE_TITLES = {
+    "new_seconds": "a new file to its DAG in the API",
+    "edit_seconds": "an edit to the new text in the API",
+    "import_error_seconds": "a mistake to its import error in the API",
+}
+_CPU_TITLES = {
+    "rest_cpu_seconds_a_minute": "processor seconds a minute that the DAG processor takes at rest",
+    "first_parse_cpu_seconds_a_spec": "processor seconds a spec that its start takes, its own included",
+}
 
 
 if __name__ == "__main__":
