@@ -168,7 +168,7 @@ def locate(loc: Iterable[Part]) -> tuple[_Path, allowed.Schema | None]:
     path: list[Part] = []
     parts = list(loc)
     for index, part in enumerate(parts):
-        if schema is None or part == "[key]":
+        if schema is None:
             break
         child = allowed.step(schema, part)
         if child is None and (allowed.keys(schema) or index == 0):

@@ -76,6 +76,8 @@ TEXTS: dict[str, str | bytes] = {
     "an unfinished merge": GOOD + "<<<<<<< HEAD\ntrain: {epochs: 1}\n=======\ntrain: {epochs: 2}\n>>>>>>> topic\n",
     "an unfinished merge inside a text": GOOD + 'description: "a\n<<<<<<< HEAD\nb\n>>>>>>> topic\n"\n',
     "the keys no and on": GOOD + "no: 1\non: 2\n",
+    "keys that are called as pydantic's marks": GOOD
+    + "'[key]': 1\ntrain: {'[key]': 1, int: 2}\nresources: {stages: {'[key]': {'[key]': 1}}}\n",
     ".nan": GOOD + "train: {learning_rate: .nan}\n",
     "-.inf": GOOD + "train:\n  max_grad_norm: -.inf\n",
     "??? for a number": GOOD + "lora: {r: '???'}\n",
