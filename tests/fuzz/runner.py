@@ -23,6 +23,7 @@ RSS_MB = 1000
 _PROJECT = Path(__file__).parents[2]
 _STATISTIC = re.compile(r"^stat::(\w+): +(\d+)", re.MULTILINE)
 _PROGRESS = re.compile(r"^#\d+\t\w+ +cov: (\d+) ft: (\d+) corp: (\d+)", re.MULTILINE)
+_LINE = re.compile(r"^(?:#\d+\t|INFO: ).*\n", re.MULTILINE)
 _MAX_TOLD = 2000
 
 
@@ -41,8 +42,8 @@ class Outcome:
         if self.found is None:
             return f"the fuzzer itself failed:\n{self.output[-_MAX_TOLD:]}"
         text = self.found.read_bytes()
-        shown = text[:_MAX_TOLD].decode(errors="backslashreplace") + ("…" if len(text) > _MAX_TOLD else "")
-        why = self.output[: self.output.rfind("SUMMARY: ")][-_MAX_TOLD:]
+        why = _LINE.sub("", self.output[: self.output.rfind("SUMMARY: ")])[-_MAX_TOLD:]
+        shown = text.decode(errors="backslashreplace")
         return f"{why}\nThe input, {len(text):,} bytes:\n{shown}\nAgain: python -m tests.fuzz --replay {self.found}"
 
 
