@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import shutil
@@ -49,7 +50,9 @@ class Outcome:
 
 def fuzz(seconds: int, corpus: Path, command: Sequence[str] = CHILD) -> Outcome:
     """Fuzz for so long, or until the first failure. `corpus` keeps what was found worth building on (`units/`), for the next
-    run to begin with, and the inputs that failed (`found/`)."""
+    run to begin with, and the inputs that failed (`found/`). Raises ModuleNotFoundError without atheris."""
+    if importlib.util.find_spec("atheris") is None:
+        raise ModuleNotFoundError(f"atheris is missing. Install it: {sys.executable} -m pip install {ATHERIS}")
     units, begin, found = (corpus / name for name in ("units", "seeds", "found"))
     shutil.rmtree(begin, ignore_errors=True)
     for folder in (units, begin, found):

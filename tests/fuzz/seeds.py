@@ -16,33 +16,12 @@ _LONGEST = 64
 """Bytes of a word that libFuzzer takes."""
 _TABLE = Path(__file__).parents[1] / "spec" / "error_table.txt"
 _YAML = (
-    "\n",
-    "\n  ",
-    ": ",
-    "- ",
-    "[",
-    "]",
-    "{",
-    "}",
-    ", ",
-    "# ",
-    "? ",
-    "|\n ",
-    ">\n ",
-    "\r\n",
-    "\u2029",
-    "2e-4",
-    "null",
-    "true",
+    *("\n", "\n  ", "\r\n", "\u2029", ": ", ", ", "- ", "? ", "# ", "[", "]", "{", "}", "|\n ", ">\n "),
+    *("2e-4", "null", "true"),
 )
 _OURS = (
-    "extends: _base/fuzz.yaml\n",
-    "extends: [",
-    "\n%% base\n",
-    "\n%% overlay\n",
-    "\n%% set\n",
-    "train.epochs=1\n",
-    "${name}",
+    *("extends: _base/fuzz.yaml\n", "extends: [", "train.epochs=1\n", "${name}"),
+    *("\n%% base\n", "\n%% overlay\n", "\n%% set\n"),
 )
 
 
