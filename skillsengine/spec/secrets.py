@@ -69,8 +69,9 @@ def secret_values(root: Node, known: Iterable[Problem]) -> list[Problem]:
 def told_once(problems: Sequence[Problem]) -> list[Problem]:
     """`problems` without what else is wrong with a secret, and without secrets whose key is told to be one."""
     secrets = [problem for problem in problems if problem.message == _MESSAGE and problem.hint == _MEND]
-    keys = {(p.file, p.line) for p in problems if p.hint == SECRET_KEY}
     spans = {(p.file, p.line, (p.column or 0) + at) for p in secrets for at in range(-1, p.length + 1)}
+    # A key that is a secret itself is told as the secret, not as a key: one of the two must stay.
+    keys = {(p.file, p.line) for p in problems if p.hint == SECRET_KEY and (p.file, p.line, p.column) not in spans}
     return [
         problem
         for problem in problems

@@ -103,6 +103,8 @@ TEXTS: dict[str, str | bytes] = {
     "a token written with escapes": GOOD + 'owner: "hf\\x5fAbCdEfGhIjKlMnOpQrStUvWxYz0123"\n',
     "a token put together": GOOD + "tags: [hf_AbCdEfGhIjKl, MnOpQrStUvWxYz01]\nowner: ${tags.0}${tags.1}\n",
     "a private key": GOOD + "description: |\n  -----BEGIN RSA PRIVATE KEY-----\n  MIIEow\n",
+    "a private key in the place of a key": GOOD + "-----BEGIN PRIVATE KEY-----date: 2026-01-01\n",
+    "a private key and nothing else": "-----BEGIN PRIVATE KEY-----date: 2026-01-01\n",
     "a source over http": GOOD.replace("data/ads.jsonl", "http://169.254.169.254/latest/meta-data"),
     "a source over file": GOOD.replace("data/ads.jsonl", "file:///etc/passwd"),
     "a source over a scheme of somebody's": GOOD.replace("data/ads.jsonl", "ssh+git://host/ads.jsonl"),
