@@ -190,7 +190,6 @@ def forget(file: Path) -> None:
     """Leave nothing behind of a parsed file: the process that parses one for the DAG processor ends with it."""
     for module in [name for name, of in sys.modules.items() if getattr(of, "__file__", None) == str(file)]:
         del sys.modules[module]
-    gc.collect()
 
 
 def serialize(bag: Any) -> None:

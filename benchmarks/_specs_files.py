@@ -12,11 +12,10 @@ name: {name}
 description: Skills of job {number}
 owner: team-{team}
 tags: [skills, bench]
-schedule: partition
+schedule: {schedule}
 start_date: 2021-01-01
 data:
-  source: data/ads/{{partition}}.jsonl
-  window: 6
+  source: {source}
 base: {{model: meta-llama/Llama-2-13b-hf}}
 lora: {{r: {rank}}}
 train: {{epochs: 2, learning_rate: 1e-4}}
@@ -28,14 +27,15 @@ tokens: {max_length: auto, length_percentile: 99.5}
 resources: {queue: gpu, pool: default_pool, retries: 2}
 """
 STAGES = ("format", "profile", "finetune", "evaluate", "register", "report")
-RETRAIN = ("wait_for_data", "format", "profile", "finetune", "evaluate", "register", "gate", "promote", "report")
-EVALUATIONS = ("wait_for_data", "evaluate", "report")
+RETRAIN = ("format", "profile", "finetune", "evaluate", "register", "gate", "promote", "report")
+EVALUATIONS = ("evaluate", "report")
+MONTHLY = '"0 0 1 * *"'
 PEER = """\
 {name}:
   description: Skills of job {number}
   doc_md: |
     Trains, scores and registers an adapter.
-  schedule: "0 0 1 * *"
+  schedule: {schedule}
   start_date: 2021-01-01
   catchup: false
   max_active_runs: 4
@@ -51,7 +51,7 @@ PEER = """\
 PEER_TASK = """\
     - task_id: {stage}
       operator: airflow.providers.standard.operators.bash.BashOperator
-      bash_command: "python -m train --stage {stage} --r {rank} --epochs 2 --learning-rate 1e-4 --window 6"
+      bash_command: "python -m train --stage {stage} --r {rank} --epochs 2 --learning-rate 1e-4"
       dependencies: [{before}]
 """
 # The words `airflow` and `dag` let Airflow's scan find the file, as dag-factory's own documentation has it.
@@ -67,16 +67,24 @@ def name(number: int) -> str:
     return f"exp-{number:04}"
 
 
-def spec(number: int) -> str:
-    return SPEC.format(name=name(number), number=number, team=number % 9, rank=8 * (1 + number % 8))
+def spec(number: int, *, dated: bool = False) -> str:
+    """One experiment: on a cron, as the peer's, or of a dated source, with a run for each month and tasks that wait for it."""
+    return SPEC.format(
+        name=name(number),
+        number=number,
+        team=number % 9,
+        rank=8 * (1 + number % 8),
+        schedule="partition" if dated else MONTHLY,
+        source="data/ads/{partition}.jsonl" if dated else "data/ads",
+    )
 
 
-def write_ours(folder: Path, count: int) -> None:
+def write_ours(folder: Path, count: int, *, dated: bool = False) -> None:
     """`count` specs that extend one base, below `folder`/experiments."""
     (folder / "experiments" / "_base").mkdir(parents=True)
     (folder / "experiments" / "_base" / "llama2.yaml").write_text(BASE)
     for number in range(count):
-        (folder / "experiments" / f"{name(number)}.yaml").write_text(spec(number))
+        (folder / "experiments" / f"{name(number)}.yaml").write_text(spec(number, dated=dated))
 
 
 def write_peer(folder: Path, count: int, dags: Mapping[str, Sequence[str]] | None = None) -> None:
@@ -86,7 +94,8 @@ def write_peer(folder: Path, count: int, dags: Mapping[str, Sequence[str]] | Non
     for number in range(count):
         text = ""
         for ending, stages in (dags or {"": STAGES}).items():
-            text += PEER.format(name=name(number) + ending, number=number, team=number % 9)
+            schedule = "null" if ending else MONTHLY
+            text += PEER.format(name=name(number) + ending, number=number, team=number % 9, schedule=schedule)
             for place, stage in enumerate(stages):
                 before = stages[place - 1] if place else ""
                 text += PEER_TASK.format(stage=stage, before=before, rank=8 * (1 + number % 8))

@@ -26,7 +26,7 @@ _PAUSED = "paused: true\n"
 
 def measure(count: int, folder: Path) -> dict[str, Any]:
     """One Airflow with `count` specs; every DAG is paused, so that nothing runs."""
-    write_ours(folder, count)
+    write_ours(folder, count, dated=True)
     for file in (folder / "experiments").glob("*.yaml"):
         file.write_text(file.read_text() + _PAUSED)
     for variable in ("SKILLSENGINE_HOME", "SKILLSENGINE_CATALOG", "SKILLSENGINE_PROJECT", "SKILLSENGINE_ENV"):
@@ -57,7 +57,7 @@ def _measure(count: int, folder: Path, supervisor: int, client: AirflowClient) -
     for turn in range(ROUNDS):
         dag, file = name(turn), folder / "experiments" / f"{name(turn)}.yaml"
         whole, fresh, told = file.read_text(), name(count + turn), f"edit {turn}"
-        text = spec(count + turn) + _PAUSED
+        text = spec(count + turn, dated=True) + _PAUSED
         new.append(latency(file.with_stem(fresh), text, partial(client.dag, fresh)))
         text = whole.replace(f"Skills of job {turn}", told)
         edited.append(latency(file, text, partial(described, client, dag, told)))

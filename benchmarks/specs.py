@@ -7,7 +7,7 @@ Side by side with dag-factory, and under the real Airflow.
 
 dag-factory's current release is installed into a virtual environment of its own, beside the same release of Airflow, unless
 `--peer PYTHON` names one that has both. Each figure is the median of `--rounds` processes, ours and the peer's in turn. An
-experiment is two DAGs of twelve tasks in all; a file of `peer` is one DAG of six tasks, a file of `twin` has the same two DAGs
+experiment is two DAGs of ten tasks in all; a file of `peer` is one DAG of six tasks, a file of `twin` has the same two DAGs
 as ours.
 """
 
