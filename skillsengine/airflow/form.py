@@ -116,7 +116,12 @@ def _info(path: str) -> Any:
 
 def _help(path: str, own: Any) -> str:
     """What the field means and takes, and what the spec says: the form shows that only until somebody writes over it."""
+    return f"{_meaning(path)}; the spec says {shown(own)})"
+
+
+@cache
+def _meaning(path: str) -> str:
     schema = _schema(path)
     nullable = any(option.get("type") == "null" for option in options(schema))
     empty = ", an empty field" if nullable else ""
-    return f"{' '.join(_info(path).description.split())} ({describe(schema)}{empty}; the spec says {shown(own)})"
+    return f"{' '.join(_info(path).description.split())} ({describe(schema)}{empty}"

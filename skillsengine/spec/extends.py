@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 from skillsengine.spec.errors import Problem, SpecError
@@ -38,11 +38,22 @@ class Reader:
 
     def shown(self, path: Path) -> str:
         """How people call a file: from the folder that holds `experiments/`, if it is in there."""
-        for real in (normal, followed):  # as it was typed first, then with links followed
-            absolute, folder = real(path), real(self.experiments)
+        # As it was typed first, then with links followed.
+        for real, folder in ((normal, self.typed_folder), (followed, self.real_folder)):
+            absolute = real(path)
             if absolute.is_relative_to(folder):
                 return printable(absolute.relative_to(folder.parent).as_posix())
         return printable(str(path))
+
+    @cached_property
+    def typed_folder(self) -> Path:
+        """`experiments`, absolute, its links left alone."""
+        return normal(self.experiments)
+
+    @cached_property
+    def real_folder(self) -> Path:
+        """`experiments`, absolute, its links followed."""
+        return followed(self.experiments)
 
     def read(self, path: Path, *, part: bool = False) -> Node | None:
         """The merged tree of `path`: what it extends, in order, with its own values on top; None if it has none.
@@ -128,13 +139,13 @@ class Reader:
             return None
         target = path.parent / text
         try:
-            real, roots = target.resolve(), self.experiments.resolve()
+            real = target.resolve()
             missing = not real.is_file()
         except (OSError, RuntimeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "a link that leads to itself"
             self._report(node, f"`{shorten(text)}` cannot be read: {reason}")
             return None
-        if not real.is_relative_to(roots):
+        if not real.is_relative_to(self.real_folder):
             self._report(node, f"`{shorten(text)}` leads out of `{self.experiments.name}/`", _EXAMPLE)
         elif missing and real.exists() and not real.is_dir():
             self._report(node, f"`{shorten(text)}` is no ordinary file", _EXAMPLE)
@@ -152,7 +163,7 @@ class Reader:
     def _near(self, path: Path, text: str) -> str:
         """The file that was probably meant, or where it was looked for."""
         folder = path.parent.resolve()
-        files = [p for p in self.experiments.resolve().rglob("*.yaml") if followed(p) not in self._open]
+        files = [p for p in self.real_folder.rglob("*.yaml") if followed(p) not in self._open]
         relative = {Path(os.path.relpath(p, folder)).as_posix(): p for p in files}
         by_name = {p.name: name for name, p in relative.items()}
         near = closest(text, relative) or by_name.get(closest(Path(text).name, by_name) or "")

@@ -52,7 +52,7 @@ def load_spec(
     """
     experiments = experiments or experiments_of(path)
     reader = Reader(experiments)
-    misplaced = _no_spec(path, experiments, reader.shown(path))
+    misplaced = _no_spec(path, reader)
     if misplaced:
         raise SpecError([misplaced])
     problems = reader.problems
@@ -160,16 +160,16 @@ def _hidden(path: Path, experiments: Path) -> bool:
     return any(part.startswith(("_", ".")) for part in inside.parts)
 
 
-def _no_spec(path: Path, experiments: Path, shown: str) -> Problem | None:
+def _no_spec(path: Path, reader: Reader) -> Problem | None:
     """Why a file is no spec by its name alone."""
-    place = Place(Source(shown))
-    if _hidden(normal(path), normal(experiments)):
+    place, typed = Place(Source(reader.shown(path))), normal(path)
+    if _hidden(typed, reader.typed_folder):
         message = "not a spec: files and folders that begin with `_` or `.` hold what specs extend"
         return place.problem("", message, "check a spec that extends it")
     if path.suffix != ".yaml":
         return place.problem("", "a spec's file ends in .yaml", f"rename it to {printable(path.stem)}.yaml")
-    if normal(path).is_relative_to(normal(experiments)) and not followed(path).is_relative_to(followed(experiments)):
-        message = f"a link that leads out of `{experiments.name}/`"
+    if typed.is_relative_to(reader.typed_folder) and not followed(path).is_relative_to(reader.real_folder):
+        message = f"a link that leads out of `{reader.experiments.name}/`"
         return place.problem("", message, "copy the file here: whoever may add a spec must not read other files by it")
     return None
 
