@@ -136,8 +136,12 @@ def ratios(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 def read(row: dict[str, Any], side: str) -> float:
     """How many times as long as ours it takes to load, compile and parse."""
-    theirs, ours = (row["full"][of]["compile_seconds"] + row["full"][of]["parse_seconds"] for of in (side, "ours"))
-    return round(theirs / ours, 2)
+    return round(parsed_seconds(row, side) / parsed_seconds(row, "ours"), 2)
+
+
+def parsed_seconds(row: dict[str, Any], side: str) -> float:
+    full = row["full"][side]
+    return float(full["compile_seconds"] + full["parse_seconds"])
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
@@ -148,6 +152,9 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
         "| processor seconds | specs | skillsengine | dag-factory, one DAG of six tasks | dag-factory, the same two DAGs |"
     ]
     lines.append("| --- | --- | --- | --- | --- |")
+    for row in parsed:
+        seconds = [f"{parsed_seconds(row, side):.3g}" for side in SIDES]
+        lines.append(f"| all files to DAGs: load, compile, parse | {row['specs']:,} | {' | '.join(seconds)} |")
     for what, title in _TITLES.items():
         for row in parsed:
             seconds = [f"{row[what][side]['seconds']:.3g}" for side in SIDES]
@@ -168,7 +175,7 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
 
 
 _TITLES = {
-    "full": "all files to serialized DAGs",
+    "full": "the same, and serialized by Airflow",
     "edit": "one edit: read, parse, serialize what it touches",
     "worker": "parse at a task's start",
 }
