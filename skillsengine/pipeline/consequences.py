@@ -40,6 +40,7 @@ READERS: Mapping[str, str] = {
     "train.gradient_accumulation_steps": "memory and speed: an optimizer step has as many rows as before",
     "train.logging_steps": "how often the training tells its loss",
     "train.checkpoint_steps": "how much a killed training repeats",
+    "train.gradient_checkpointing": "memory and speed",
     "evaluate.batch_size": "memory and speed",
     "evaluations": "what the evaluations DAG scores",
     "gate": "the gate's next verdict",

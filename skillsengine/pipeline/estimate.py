@@ -9,10 +9,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from skillsengine.spec.schema import Experiment, Train
+from skillsengine.spec.schema import Experiment, Train, recomputes
 
-_LARGE = 10**9
-"""Parameters from which `finetune` recomputes activations rather than keeping them, on CUDA."""
 _NF4 = 0.5 + 1 / 64 + 4 / (64 * 256)
 """Bytes a weight: 4 bits, one 8-bit scale for 64 weights, one float32 for 256 of these scales."""
 _TRAINED = 4 + 4 + 8
@@ -116,7 +114,7 @@ def training_memory(shape: Shape, experiment: Experiment, longest: int | None) -
     - activations: what the backward pass of a layer needs of each token. Counted on transformers' Llama with peft's adapters
       (attention that keeps no scores: Dao et al., 2022; no dropout): two vectors of the hidden size, two of the queries', two
       of the keys', four of the feed-forward part's, r for each adapter, and in float32 the two that the norms take in. Where
-      activations are recomputed (CUDA, over 10^9 parameters), of each layer only the vector that it takes in, and one
+      activations are recomputed (`train.gradient_checkpointing`), of each layer only the vector that it takes in, and one
       layer's at a time (Chen et al., 2016). Then the logits, with a quarter of the tokens supervised: in the number format,
       as float32, their softmax and its gradient.
 
@@ -138,8 +136,8 @@ def training_memory(shape: Shape, experiment: Experiment, longest: int | None) -
     stored = (
         shape.linear // 2 if quantization == "nf4" else shape.linear
     )  # bitsandbytes counts two 4-bit weights as one
-    if device == "cuda" and stored + others + trainable > _LARGE:
-        kept = shape.layers * shape.hidden * (2 if quantization == "none" else 4) + of_layer
+    if recomputes(experiment.train.gradient_checkpointing, device, stored + others + trainable):
+        kept = shape.layers * shape.hidden * (width if quantization == "none" else 4) + of_layer
     else:
         kept = shape.layers * of_layer
     logits = _SUPERVISED * shape.vocabulary * (12 if width == 4 else 14)

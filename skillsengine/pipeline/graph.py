@@ -70,6 +70,7 @@ FINETUNE = StageDef(
         "train.gradient_accumulation_steps",
         "train.logging_steps",  # how often people are told
         "train.checkpoint_steps",  # how much a killed attempt repeats
+        "train.gradient_checkpointing",  # memory and speed
         "evaluate.batch_size",
     ),
 )

@@ -18,7 +18,7 @@ from skillsengine.spec.sections.data import CleaningStep, Data, Period, Prompt, 
 from skillsengine.spec.sections.fields import NAME_PATTERN, Section, format_duration
 from skillsengine.spec.sections.platform import Notify, Resources, StageResources, Tracking
 from skillsengine.spec.sections.scoring import Evaluate, Evaluations, Gate, Register, Shot
-from skillsengine.spec.sections.training import BUILTIN_BASE, Base, Lora, Train
+from skillsengine.spec.sections.training import BUILTIN_BASE, Base, Lora, Train, recomputes
 
 __all__ = [
     "BUILTIN_BASE",
@@ -45,6 +45,7 @@ __all__ = [
     "Tracking",
     "Train",
     "format_duration",
+    "recomputes",
 ]
 
 FIRST_START, LAST_START = date(1900, 1, 1), date(2199, 12, 31)

@@ -16,19 +16,17 @@ from transformers.trainer import TRAINER_STATE_NAME
 
 from skillsengine.modeling.batches import LengthGroups, answer_logits, collate
 from skillsengine.modeling.encoding import Encoded
-from skillsengine.spec.schema import Train
+from skillsengine.spec.schema import Train, recomputes
 from skillsengine.stages.checkpoints import Checkpoints, step_of
 from skillsengine.stages.training_log import TrainingLog
-
-_LARGE = 10**9
-"""Parameters from which activations are recomputed rather than kept, on CUDA."""
 
 
 def arguments(
     train: Train, *, device: str, total_steps: int, eval_batch_size: int, checkpoints: Path, model: Any
 ) -> TrainingArguments:
     """The Trainer's settings for one training of `total_steps` optimizer steps."""
-    large = device == "cuda" and sum(weight.numel() for weight in model.parameters()) > _LARGE
+    parameters = sum(weight.numel() for weight in model.parameters())
+    recomputed = recomputes(train.gradient_checkpointing, device, parameters)
     made = TrainingArguments(
         output_dir=str(checkpoints),
         per_device_train_batch_size=train.per_device_batch_size,
@@ -49,9 +47,9 @@ def arguments(
         save_steps=train.checkpoint_steps,
         use_cpu=device == "cpu",
         bf16=device == "cuda",
-        # On a CPU memory is rarely short, and a third forward pass costs a third of the time.
-        activation_checkpointing=large,
-        activation_checkpointing_kwargs={"use_reentrant": False} if large else None,
+        activation_checkpointing=recomputed,
+        # The reentrant kind wants an input that requires a gradient, and the embedding is frozen.
+        activation_checkpointing_kwargs={"use_reentrant": False} if recomputed else None,
         remove_unused_columns=False,
         label_names=["labels"],
         dataloader_pin_memory=device == "cuda",

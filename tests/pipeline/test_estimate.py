@@ -145,3 +145,16 @@ def test_llama_2_13b_on_a_gpu(quantization: str, base_gb: float, adapter_gb: flo
     assert (round(found.base / 2**30, 1), round(found.adapter / 2**30, 1)) == (base_gb, adapter_gb)
     # Recomputed: not 40 layers' at once, which would be over 30 GB.
     assert found.activations / 2**30 < 6
+
+
+def test_recomputed_activations_are_one_layers_and_what_each_layer_takes_in(base: Path) -> None:
+    def activations(setting: bool | str) -> float:
+        train = {"epochs": 1, "per_device_batch_size": 1, "gradient_checkpointing": setting}
+        found = training_memory(shape_at(base), tiny_experiment(train=train), 100)
+        assert found is not None and found.activations is not None
+        return found.activations
+
+    kept, recomputed = activations("auto"), activations(True)
+    assert kept == activations(False)
+    # Two layers of 128 float32 values a token: the second one is not kept, both inputs are.
+    assert kept - recomputed == pytest.approx(100 * ((kept - 100 * 320 * 12 * 0.25) / 200 - 2 * 128 * 4))

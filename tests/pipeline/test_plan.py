@@ -67,7 +67,7 @@ def test_what_only_tells_how_to_work_changes_no_digest(settings: Settings) -> No
     before = plan_of(tiny_experiment(), settings)
     train = {"epochs": 1, "learning_rate": 0.01, "per_device_batch_size": 2, "gradient_accumulation_steps": 2}
     after = tiny_experiment(
-        train=train | {"logging_steps": 3, "checkpoint_steps": 7},
+        train=train | {"logging_steps": 3, "checkpoint_steps": 7, "gradient_checkpointing": True},
         description="other words",
         resources={"device": "cpu", "queue": "other", "retries": 9},
         evaluate={"max_new_tokens": 8, "batch_size": 2},
