@@ -8,7 +8,8 @@ from collections.abc import Callable
 from tests.e2e.conftest import Platform, ask, wait_for
 
 SOON = 60.0
-"""Seconds within which a change must be seen on a busy machine; how long it takes on a quiet one is in benchmarks/specs.py."""
+"""Seconds that a change may take on a busy machine, the start of the DAG processor included, which `up` does not wait for; how
+long it takes is measured by benchmarks/specs.py."""
 
 
 def seconds_until(what: str, look: Callable[[], object]) -> float:
