@@ -69,8 +69,7 @@ def make_tiny_base(
         bos_token_id=fast.bos_token_id,
         eos_token_id=fast.eos_token_id,
         pad_token_id=fast.pad_token_id,
-        **sizes,
-        **settings,
+        **(sizes | settings),
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
