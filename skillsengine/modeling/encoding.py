@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
+
+from transformers import TokenizersBackend
 
 IGNORED = -100
 """Label of a token on which no loss is computed."""
 KEEP_END = 16
 """Tokens at a prompt's end that are never cut: they hold `### Skills:`, which tells the model to answer."""
+_BATCH = 250
+"""Texts that a thread measures at once."""
+_THREADS = 16
+"""At most: one that reads the texts feeds no more."""
 
 
 @dataclass(frozen=True)
@@ -77,10 +87,40 @@ def encode_lengths(texts: Sequence[tuple[str, str]], tokenizer: Any) -> list[int
     """`len(encode(prompt, answer, tokenizer, None))` of each (prompt, answer), shape (texts,), in two calls."""
     if not texts:
         return []
-    prompts = tokenizer([prompt for prompt, _ in texts], return_attention_mask=False).input_ids
-    answers = tokenizer(
-        [answer for _, answer in texts], add_special_tokens=False, return_attention_mask=False
-    ).input_ids
+    prompts = _encode_batch([prompt for prompt, _ in texts], tokenizer, special=True)
+    answers = _encode_batch([answer for _, answer in texts], tokenizer, special=False)
     return [
         len(without_end(prompt, tokenizer)) + len(answer) + 1 for prompt, answer in zip(prompts, answers, strict=True)
     ]
+
+
+def stream_lengths(texts: Iterable[tuple[str, str]], tokenizer: Any) -> Iterator[list[int]]:
+    """`encode_lengths` of many texts, batch after batch in their order, on all cores.
+
+    The tokenizers library lets go of Python while it works, so one thread a core keeps them busy, while the next texts are
+    read; a few batches are held. (Its own threads are off here: they would have to be switched on for the whole process,
+    and they wait for Python between two batches.)
+    """
+    # A tokenizer written in Python gains nothing by threads.
+    threads = min(os.cpu_count() or 1, _THREADS) if tokenizer.is_fast else 1
+    tokenizer("")  # settings that it changes at its first call cannot be changed while another thread is at work
+    left = iter(texts)
+    with ThreadPoolExecutor(threads, thread_name_prefix="tokenize") as pool:
+        waiting: deque[Future[list[int]]] = deque()
+        while batch := list(islice(left, _BATCH)):
+            waiting.append(pool.submit(encode_lengths, batch, tokenizer))
+            if len(waiting) > 2 * threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _encode_batch(texts: list[str], tokenizer: Any, *, special: bool) -> list[Sequence[int]]:
+    """Token ids of each text, with the tokens that open and close a text where `special`."""
+    if not (tokenizer.is_fast and type(tokenizer)._encode_plus is TokenizersBackend._encode_plus):
+        return list(tokenizer(texts, add_special_tokens=special, return_attention_mask=False).input_ids)
+    # transformers makes a dictionary of lists of each encoding, with offsets that nobody asked for: a third of the time. The
+    # call on one empty text sets what it would set: no truncation, no padding, how special tokens in a text are read.
+    tokenizer("")
+    encodings = tokenizer.backend_tokenizer.encode_batch_fast(texts, add_special_tokens=special)
+    return [encoding.ids for encoding in encodings]

@@ -9,14 +9,13 @@ from __future__ import annotations
 import json
 from array import array
 from collections.abc import Mapping
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from skillsengine.modeling.base import context_length_of, load_tokenizer
-from skillsengine.modeling.encoding import encode_lengths
+from skillsengine.modeling.encoding import stream_lengths
 from skillsengine.spec.schema import Tokens
 from skillsengine.stages.contract import Progress, StageConfig, StageContext, StageError, Summary
 from skillsengine.stages.lengths import Lengths, at_percentile, describe, draw
@@ -28,7 +27,6 @@ from skillsengine.storage.artifact import Artifact
 VERSION = 2
 
 LENGTHS, PICTURE = "lengths.json", "lengths.png"
-_BATCH = 500
 _SHORTEST = 16
 _STEP = 8
 
@@ -104,9 +102,10 @@ def choose_max_length(tokens: Tokens, lengths: Lengths, context_length: int, mod
 
 def _measure(rows: TrainingRows, template: str, tokenizer: Any, context: StageContext) -> Lengths:
     """Tokens of prompt, answer and end of text of each row in use, in their order; shape (rows,)."""
-    lengths, total, left = array("i"), len(rows), iter(rows)
-    while batch := [(row.prompt(template), row.answer or "") for _, row in islice(left, _BATCH)]:
-        lengths.extend(encode_lengths(batch, tokenizer))
+    lengths, total = array("i"), len(rows)
+    texts = ((row.prompt(template), row.answer or "") for _, row in rows)
+    for measured in stream_lengths(texts, tokenizer):
+        lengths.extend(measured)
         context.report(Progress(f"{len(lengths)} of {total} rows measured", fraction=len(lengths) / total))
     return np.frombuffer(lengths, np.int32)
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tokenizers import processors
 
 from skillsengine.modeling.base import ModelError, context_length_of, load_tokenizer
-from skillsengine.modeling.encoding import encode, encode_lengths
+from skillsengine.modeling.encoding import encode, encode_lengths, stream_lengths
 from skillsengine.spec.schema import Base
 from tests.tiny import make_tiny_base
 
@@ -20,16 +21,56 @@ TEXTS = [
 ]
 
 
-@pytest.mark.parametrize("closes", [False, True], ids=["opens a text", "also closes it"])
-def test_many_at_once_equal_one_by_one(tmp_path: Path, closes: bool) -> None:
+@pytest.fixture
+def tokenizer(tmp_path: Path) -> Any:
     make_tiny_base(tmp_path / "base")
-    tokenizer = load_tokenizer(Base(model="base"), bases=tmp_path, allowed_roots=(tmp_path,))
+    return load_tokenizer(Base(model="base"), bases=tmp_path, allowed_roots=(tmp_path,))
+
+
+@pytest.mark.parametrize("closes", [False, True], ids=["opens a text", "also closes it"])
+def test_many_at_once_equal_one_by_one(tokenizer: Any, closes: bool) -> None:
     if closes:
         special = [("<s>", tokenizer.bos_token_id), ("</s>", tokenizer.eos_token_id)]
         tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing("<s> $A </s>", None, special)
     expected = [len(encode(prompt, answer, tokenizer, None)) for prompt, answer in TEXTS]
     assert encode_lengths(TEXTS, tokenizer) == expected
     assert encode_lengths([], tokenizer) == []
+    assert [length for batch in stream_lengths(TEXTS * 400, tokenizer) for length in batch] == expected * 400
+    assert list(stream_lengths([], tokenizer)) == []
+
+
+def test_lengths_are_whole_whatever_the_tokenizer_was_told_before(tokenizer: Any) -> None:
+    """A tokenizer.json may hold how somebody cut and filled his texts; transformers forgets that at each call."""
+    texts = [*TEXTS, ("a nurse</s>", " [</s>]")]
+    expected = [len(encode(prompt, answer, tokenizer, None)) for prompt, answer in texts]
+    tokenizer.backend_tokenizer.enable_truncation(8)
+    tokenizer.backend_tokenizer.enable_padding(length=4000)
+    tokenizer.backend_tokenizer.encode_special_tokens = True
+    assert [length for batch in stream_lengths(texts, tokenizer) for length in batch] == expected
+
+
+def test_a_tokenizer_with_a_way_of_its_own_is_asked_its_way(tokenizer: Any) -> None:
+    class Own(type(tokenizer)):  # type: ignore[misc]
+        def _encode_plus(self, text: Any, *args: Any, **settings: Any) -> Any:
+            text = text + "!!" if isinstance(text, str) else [each + "!!" for each in text]
+            return super()._encode_plus(text, *args, **settings)
+
+    expected = [length + 4 for length in encode_lengths(TEXTS, tokenizer)]
+    tokenizer.__class__ = Own
+    assert encode_lengths(TEXTS, tokenizer) == [len(encode(*text, tokenizer, None)) for text in TEXTS] == expected
+
+
+def test_texts_are_read_no_further_than_a_few_batches_ahead(tokenizer: Any) -> None:
+    read = 0
+
+    def texts() -> Any:
+        nonlocal read
+        while read < 20_000:
+            read += 1
+            yield "x", " []"
+
+    assert len(next(stream_lengths(texts(), tokenizer))) == 250
+    assert read <= 250 * (2 * 16 + 1)
 
 
 def test_the_context_is_the_configs(tmp_path: Path) -> None:
