@@ -159,18 +159,11 @@ def _meant(key: str, known: Sequence[str]) -> str:
     below = [name for name in known if name.startswith(f"{key}.")]
     if below:
         return f"did you mean `{below[0]}`? A field of a section is a key by its whole path. "
-    if _in_spec(key):
+    if allowed.is_field(key):
         return "the form does not have this field of the spec. "
     paths = {name.rpartition(".")[2]: name for name in known} | {name: name for name in known}
     near = closest(key, paths)
     return f"did you mean `{paths[near]}`? " if near else ""
-
-
-def _in_spec(path: str) -> bool:
-    schema: allowed.Schema | None = allowed.root_schema()
-    for part in path.split("."):
-        schema = allowed.step(schema, part) if schema is not None else None
-    return schema is not None
 
 
 def _check_start(partition: str, experiment: Experiment) -> None:

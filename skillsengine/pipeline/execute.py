@@ -13,12 +13,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from skillsengine.pipeline import divergence
+from skillsengine.pipeline.adapters import input_of, trained_spec
 from skillsengine.pipeline.graph import narrow
 from skillsengine.pipeline.heavy import import_heavy
 from skillsengine.pipeline.plan import PlanError, RunOptions, Step, base_roots
 from skillsengine.settings import Settings
 from skillsengine.sources.connection import Connect, environment_connect
-from skillsengine.stages.contract import Progress, StageConfig, StageContext, StageTracker
+from skillsengine.spec.load import resolved
+from skillsengine.spec.schema import Experiment
+from skillsengine.stages.contract import DIVERGED, Diverged, Progress, StageConfig, StageContext, StageTracker
 from skillsengine.storage.artifact import Artifact, Manifest
 from skillsengine.storage.catalog import Catalog, CatalogUnavailable, Lease, LeaseHeld, LeaseLost
 from skillsengine.storage.owners import this_owner
@@ -130,7 +134,8 @@ def held(catalog: Catalog, digest: str, waiting: Callable[[LeaseHeld], bool]) ->
 def execute(step: Step, around: Surroundings) -> StepResult:
     """Bring about the artifact of `step`, or find that it is there.
 
-    Raises what the stage raises; nothing is published then. Inputs must be there: PlanError names one that is not.
+    Raises what the stage raises; nothing is published then, but the record that a trial of a sweep diverged, which is raised
+    again by the next call. Inputs must be there: PlanError names one that is not.
     """
     store, catalog, started = around.store, around.catalog, time.monotonic()
     catalog.start_step(around.run_pk, step.id, step.stage, step.key, step.digest)
@@ -138,6 +143,12 @@ def execute(step: Step, around: Surroundings) -> StepResult:
     def found() -> StepResult | None:
         artifact = store.get(step.stage, step.digest)
         if artifact is None:
+            diverged = divergence.kept(step, store)
+            if diverged is not None:
+                catalog.finish_step(
+                    around.run_pk, step.id, "failed", time.monotonic() - started, {}, error=f"{diverged}"
+                )
+                raise diverged
             return None
         catalog.finish_step(around.run_pk, step.id, "cached", time.monotonic() - started, dict(artifact.summary))
         return StepResult(step, artifact, True, time.monotonic() - started)
@@ -147,7 +158,7 @@ def execute(step: Step, around: Surroundings) -> StepResult:
 
     def waiting(other: LeaseHeld) -> bool:
         log.info("%s: another attempt is at work (%s); waiting for its result", step.id, other)
-        return store.get(step.stage, step.digest) is not None
+        return store.get(step.stage, step.digest) is not None or divergence.kept(step, store) is not None
 
     with held(catalog, step.digest, waiting) as guard:
         # Another attempt may have published between the first look and the lease.
@@ -158,6 +169,8 @@ def execute(step: Step, around: Surroundings) -> StepResult:
         try:
             artifact = _build(step, around, guard)
         except BaseException as error:
+            if isinstance(error, Diverged) and step.trial is not None:
+                divergence.keep(step, error, store)
             catalog.finish_step(around.run_pk, step.id, "failed", time.monotonic() - started, {}, error=f"{error}")
             raise
     seconds = time.monotonic() - started
@@ -173,9 +186,11 @@ def _build(step: Step, around: Surroundings, guard: Callable[[], None]) -> Artif
             "raise both together, or digests would not tell old output from new. If the package was upgraded while Airflow "
             "ran, its scheduler and workers still hold the old one: restart them, and clear the run."
         )
-    inputs = {name: _input(around.store, name.split("[")[0], digest) for name, digest in step.inputs.items()}
-    inputs |= {name: _input(around.store, stage, digest) for name, (stage, digest) in step.along.items()}
+    inputs = {name: _input(around.store, name, digest, step) for name, digest in step.inputs.items()}
+    inputs |= {name: _input(around.store, stage, digest, step) for name, (stage, digest) in step.along.items()}
     settings, experiment = around.settings, step.spec
+    if step.stage == "register":
+        experiment = trained_spec(experiment, inputs["finetune"])
     # Reached by name, as the stages are: the control plane never imports wandb.
     tracker = import_heavy("skillsengine.tracking.tracker").open_tracker(
         experiment.tracking,
@@ -203,7 +218,7 @@ def _build(step: Step, around: Surroundings, guard: Callable[[], None]) -> Artif
             key=step.key,
             files=step.files,
             limit=around.options.limit,
-            version_number=_version_number(step, around),
+            version_number=_version_number(step, experiment, around),
         )
         summary = module.run(config, inputs, out, context)
         guard()
@@ -226,8 +241,10 @@ def _build(step: Step, around: Surroundings, guard: Callable[[], None]) -> Artif
     return artifact
 
 
-def _input(store: Store, stage: str, digest: str) -> Artifact:
-    artifact = store.get(stage, digest)
+def _input(store: Store, name: str, digest: str, step: Step) -> Artifact:
+    artifact, stage = input_of(store, name, digest), name.partition("[")[0]
+    if artifact is None and step.stage == "select":
+        artifact = store.get(DIVERGED, digest)
     if artifact is None:
         raise PlanError(
             f"the {stage} artifact {digest[:12]} is not in the store {store.root}: run stage `{stage}` of this run first."
@@ -235,7 +252,7 @@ def _input(store: Store, stage: str, digest: str) -> Artifact:
     return artifact
 
 
-def _version_number(step: Step, around: Surroundings) -> int | None:
+def _version_number(step: Step, trained: Experiment, around: Surroundings) -> int | None:
     if step.stage != "register":
         return None
     run = around.catalog.run_by_id(around.run_pk)
@@ -245,7 +262,7 @@ def _version_number(step: Step, around: Surroundings) -> int | None:
         experiment=step.spec.name,
         partition=run.partition,
         run_id=around.run_pk,
-        spec=dict(run.spec),
+        spec=resolved(trained),
     )
     return version.number
 

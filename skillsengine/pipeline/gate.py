@@ -32,7 +32,7 @@ def judge(
     is this very adapter. Raises PlanError if a cell or the version is missing.
     """
     metric, model = experiment.gate.metric, experiment.model_name
-    version = catalog.find_version(model, plan.of("finetune")[0].digest)
+    version = catalog.find_version(model, plan.adapter.digest)
     if version is None:
         raise PlanError(f"{model}: this run's adapter is not registered: run stage `register` of this run first.")
     now = catalog.alias(model, "champion")
@@ -64,7 +64,7 @@ def note(experiment: Experiment, plan: Plan, catalog: Catalog, run_pk: int, stat
     """One line that tells a person what came of the run."""
     if state != "success":
         return f"{state}: {error or 'see the log of the failed task'}"
-    version = catalog.find_version(experiment.model_name, plan.of("finetune")[0].digest)
+    version = catalog.find_version(experiment.model_name, plan.adapter.digest)
     if version is None or version.state != "ready":
         return "done; nothing was registered (a smoke test, or stopped before `register`)"
     steps = {step.step_id: step for step in catalog.steps_of(run_pk)}

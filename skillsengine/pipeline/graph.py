@@ -1,4 +1,5 @@
-"""The five stages declared: what each reads of the spec. What each takes in stands in `plan.py`, where the steps are laid out.
+"""The stages declared, the five of every run and `select` of a sweep: what each reads of the spec. What each takes in stands
+in `plan.py`, where the steps are laid out.
 
 A stage sees the spec through a guarded view of exactly these paths, so nothing can influence an artifact without entering
 its digest. `uses` are paths that a stage needs at work and that do not change what it makes; each says why.
@@ -74,6 +75,7 @@ FINETUNE = StageDef(
         "evaluate.batch_size",
     ),
 )
+SELECT = StageDef("select", version=1, reads=("sweep.metric",))
 EVALUATE_ADAPTER = StageDef(
     "evaluate",
     version=2,

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from skillsengine.pipeline.adapters import input_of
 from skillsengine.storage.artifact import Artifact
 from skillsengine.storage.catalog import Catalog, VersionRow
 from skillsengine.storage.store import Store
@@ -97,12 +98,12 @@ def trace(version: VersionRow, store: Store, catalog: Catalog) -> Lineage:
 
 
 def _node(store: Store, stage: str, digest: str, key: str | None, places: Mapping[str, str]) -> Node:
-    artifact = store.get(stage, digest)
+    artifact = input_of(store, stage, digest)
     if artifact is None:
         return Node(stage, key, digest, present=False)
     manifest = artifact.manifest
     return Node(
-        stage,
+        manifest.stage,
         manifest.key,
         digest,
         present=True,

@@ -1,13 +1,14 @@
 """Experiment -> Plan: which steps there are, what each is determined by, what is cached.
 
-A step is one artifact to be: one partition of `format`, one subject of `evaluate`, and the other stages once. Every digest
+A step is one artifact to be: one partition of `format`, one trial of a sweep, one subject of `evaluate`, and the other stages
+once. Every digest
 is known before anything runs, because it follows from the spec, the stages' versions and the bytes of the source alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from skillsengine.sources.find import Source, place_of
 from skillsengine.sources.keys import STATIC_KEY as STATIC_KEY
 from skillsengine.sources.memory import Memory
 from skillsengine.spec.schema import STAGES, Experiment, Split
+from skillsengine.spec.trials import Trial, trials
 from skillsengine.stages.contract import Limit
 from skillsengine.storage.store import Store
 
@@ -62,6 +64,8 @@ class Step:
     files: tuple[SourceFile, ...] = ()
     subject: str | None = None
     """`evaluate` only: adapter digest, or the baseline's name with its own digest, as the cell's subject."""
+    trial: Trial | None = None
+    """`finetune` of a sweep only: the trial that it trains."""
 
     @property
     def stage(self) -> str:
@@ -84,6 +88,16 @@ class Plan:
 
     def step(self, step_id: str) -> Step:
         return next(step for step in self.steps if step.id == step_id)
+
+    @property
+    def adapter(self) -> Step:
+        """The step whose artifact is the run's adapter: the training, or of a sweep the choice among its trials."""
+        return (self.of("select") or self.of("finetune"))[0]
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """The stages of the run, in an order in which they can run."""
+        return tuple(dict.fromkeys(step.stage for step in self.steps))
 
     @property
     def unknown(self) -> frozenset[str]:
@@ -129,6 +143,7 @@ def find_sources(
     source that cannot be read at all, and SourceUnavailable for one that does not answer.
     """
     data = experiment.data
+    compares = trains and experiment.sweep is not None
     source = Source(
         data, settings.project, settings.allowed_roots, trusted=trusted, connect=connect, memory=memory, read=read
     )
@@ -139,6 +154,8 @@ def find_sources(
                 "Leave the partition out, put {partition} into data.source, or set data.date_column."
             )
         static = source.files(None)
+        if compares:
+            _require_validation(data.split, static)
         return Sources(STATIC_KEY, (STATIC_KEY,), {STATIC_KEY: static}, _cut(static, data.split) + source.notes())
     there = source.partitions()
     partition = _decide(experiment, partition, there, now or datetime.now(UTC))
@@ -150,6 +167,8 @@ def find_sources(
             f"data at {data.source}. Take a later partition, or raise data.window."
         )
     files = {key: source.files(key) for key in (*window, partition)}
+    if compares:
+        _require_validation(data.split, [file for key in window for file in files[key]])
     return Sources(
         partition, window, files, _missing(data.window, wanted, there) + source.notes(), span=(there[0], there[-1])
     )
@@ -176,6 +195,15 @@ def _cut(files: Sequence[SourceFile], split: Split) -> tuple[str, ...]:
         for side, share in shares.items()
         if named and side not in named
     )
+
+
+def _require_validation(split: Split, files: Sequence[SourceFile]) -> None:
+    """A sweep's trials are compared on rows that none of them was trained on."""
+    if split.validation == 0 and not any(file.split == "validation" for file in files):
+        raise PlanError(
+            "sweep: there are no validation rows to compare the trials on: data.split.validation is 0, and no file of the "
+            "source is named `validation`. Hold a share of the training rows out, such as data.split.validation: 0.1."
+        )
 
 
 def _decide(experiment: Experiment, partition: str | None, there: Sequence[str], now: datetime) -> str:
@@ -210,7 +238,8 @@ def make_plan(experiment: Experiment, sources: Sources, settings: Settings, opti
     }
     window = {f"format[{key}]": formats[key].digest for key in sources.window}
     profile = layout.step("profile", graph.PROFILE, None, window)
-    finetune = layout.step("finetune", graph.FINETUNE, None, {**window, "profile": profile.digest})
+    tuning = layout.training({**window, "profile": profile.digest})
+    finetune = tuning[-1]
     tested = formats[sources.partition].digest
     cells = [
         layout.cell("base", tested),
@@ -219,19 +248,35 @@ def make_plan(experiment: Experiment, sources: Sources, settings: Settings, opti
     ]
     along = {cell.id: ("evaluate", cell.digest) for cell in cells} | {"profile": ("profile", profile.digest)}
     register = layout.step("register", graph.REGISTER, None, {"finetune": finetune.digest}, along=along)
-    return Plan(experiment, sources.partition, (*formats.values(), profile, finetune, *cells, register), sources.notes)
+    return Plan(experiment, sources.partition, (*formats.values(), profile, *tuning, *cells, register), sources.notes)
 
 
 class Layout:
     """Makes steps of one experiment under one set of options."""
 
-    def __init__(self, experiment: Experiment, settings: Settings, options: RunOptions) -> None:
+    def __init__(
+        self, experiment: Experiment, settings: Settings, options: RunOptions, fingerprint: str | None = None
+    ) -> None:
+        """`fingerprint` is that of the base's folder, where it is known already."""
         self._experiment, self._settings, self._options = experiment, settings, options
-        self._fingerprint = base_fingerprint(experiment.base.model, settings)
+        self._fingerprint = fingerprint or base_fingerprint(experiment.base.model, settings)
 
     def format(self, key: str, files: Sequence[SourceFile]) -> Step:
         named = [{"name": f.name, "sha256": f.sha256, "split": f.split} for f in files]
         return self.step(f"format[{key}]", graph.FORMAT, key, {}, extra={"files": named}, files=tuple(files))
+
+    def training(self, inputs: Mapping[str, str]) -> list[Step]:
+        """The step that trains, or of a sweep one for each trial and the one that selects; the last one's is the adapter."""
+        found = trials(self._experiment)
+        if not found:
+            return [self.step("finetune", graph.FINETUNE, None, inputs)]
+        steps = []
+        for trial in found:
+            layout = Layout(trial.spec, self._settings, self._options, self._fingerprint)
+            steps.append(replace(layout.step(f"finetune[{trial.label}]", graph.FINETUNE, None, inputs), trial=trial))
+        digests = {step.id: step.digest for step in steps}
+        # Inputs have no order in a digest, and of two equal trials the earlier wins.
+        return [*steps, self.step("select", graph.SELECT, None, digests, extra={"trials": list(digests)})]
 
     def cell(self, subject: str, tested: str, finetune: str | None = None, step_id: str | None = None) -> Step:
         inputs = {"format": tested} | ({"finetune": finetune} if finetune else {})
@@ -283,8 +328,8 @@ def base_roots(experiment: Experiment, settings: Settings, *, trusted: bool) -> 
 
 def steps_of_stage(stage: str) -> str:
     """Check a stage's name. Raises PlanError that lists the stages."""
-    if stage not in STAGES:
-        raise PlanError(f"no stage `{stage}`; the stages are {', '.join(STAGES)}.")
+    if stage not in (*STAGES, graph.SELECT.name):
+        raise PlanError(f"no stage `{stage}`; the stages are {', '.join(STAGES)}, and of a sweep {graph.SELECT.name}.")
     return stage
 
 

@@ -21,7 +21,7 @@ def run_push(run: Run) -> dict[str, Any]:
         return {"pushed": False, "reason": "register.hub is null"}
     if run.options.limit:
         return {"pushed": False, "reason": "a smoke test (--limit) registers nothing"}
-    version = run.catalog.find_version(experiment.model_name, run.plan.of("finetune")[0].digest)
+    version = run.catalog.find_version(experiment.model_name, run.plan.adapter.digest)
     if version is None or version.path is None:
         raise PlanError(
             f"there is nothing to push to {experiment.register.hub}: this run has not registered its adapter under "

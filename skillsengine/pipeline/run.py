@@ -1,7 +1,7 @@
 """Run one stage: the same door for Airflow, the command line and tests.
 
     run = open_run(experiment, dag_id=..., run_id=..., settings=...)
-    for stage in STAGES:
+    for stage in run.plan.stages:
         run_stage(run, stage)
     run_gate(run); run_promote(run); finish_run(run, "success")
 
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from skillsengine.pipeline import gate
+from skillsengine.pipeline.adapters import input_of, trained_spec
 from skillsengine.pipeline.execute import Observer, StepResult, Surroundings, execute
 from skillsengine.pipeline.plan import (
     STATIC_KEY,
@@ -38,7 +39,7 @@ from skillsengine.sources.files import SourceFile
 from skillsengine.spec.laid_over import differences, lay_values_over
 from skillsengine.spec.load import resolved
 from skillsengine.spec.schema import Experiment
-from skillsengine.stages.contract import Limit
+from skillsengine.stages.contract import Diverged, Limit
 from skillsengine.storage.catalog import Catalog, CatalogError, RunRow, VersionRow
 from skillsengine.storage.store import Store
 
@@ -144,7 +145,7 @@ def _forced(experiment: Experiment, sources: Sources, settings: Settings, option
     store = Store(settings.store_root)
     while True:
         options = replace(options, rerun=options.rerun + 1)
-        if not cached(make_plan(experiment, sources, settings, options).of("finetune")[0], store):
+        if not cached(make_plan(experiment, sources, settings, options).adapter, store):
             return options
 
 
@@ -191,27 +192,37 @@ def _unpinned(row: RunRow, settings: Settings) -> Run:
     )
 
 
-def run_stage(run: Run, stage: str, observer: Observer | None = None) -> dict[str, Any]:
-    """Bring about all artifacts of one stage; what is cached is done in milliseconds.
+def run_stage(run: Run, stage: str, observer: Observer | None = None, only: str | None = None) -> dict[str, Any]:
+    """Bring about all artifacts of one stage, or the one of its step `only`; what is cached is done in milliseconds.
 
-    Returns `{"steps": [{"id", "digest", "cached", "seconds", "summary"}]}`, small enough for an XCom.
+    Returns `{"steps": [{"id", "digest", "cached", "seconds", "summary"}]}`, small enough for an XCom, and with the trials of a
+    sweep that diverged `"diverged": [{"id", "reason"}]`: they stop nothing but themselves.
     Raises StageError, PlanError, SpecError and CatalogError for what a retry cannot heal.
     """
     steps = run.plan.of(steps_of_stage(stage))
+    if only is not None:
+        steps = [step for step in steps if step.id == only]
     if stage == "register" and run.options.limit:
         return {"steps": [], "skipped": "a smoke test (--limit) registers nothing"}
     if stage == "evaluate":
         steps = [*steps, *champion_steps(run)]
     around = run.around(observer)
-    results = []
+    results, diverged = [], []
     for step in steps:
-        result = execute(step, around)
+        try:
+            result = execute(step, around)
+        except Diverged as error:
+            if step.trial is None:
+                raise
+            diverged.append({"id": step.id, "reason": str(error)})
+            continue
         if step.stage == "evaluate":
             _record_cell(run, result)
         if step.stage == "register":
             _record_version(run, result)
         results.append(result)
-    return {"steps": [result.as_json() for result in results]}
+    told = {"steps": [result.as_json() for result in results]}
+    return told | ({"diverged": diverged} if diverged else {})
 
 
 def champion_steps(run: Run) -> list[Step]:
@@ -220,7 +231,7 @@ def champion_steps(run: Run) -> list[Step]:
     if number is None or run.options.limit:
         return []
     champion = run.catalog.resolve(run.experiment.model_name, str(number))
-    if champion.adapter_digest == run.plan.of("finetune")[0].digest:
+    if champion.adapter_digest == run.plan.adapter.digest:
         return []
     return version_steps(run, champion)
 
@@ -256,13 +267,14 @@ def _record_cell(run: Run, result: StepResult) -> None:
 def _record_version(run: Run, result: StepResult) -> None:
     """After the artifact: a crash between the two is healed by the next call, which finds the artifact cached."""
     step, card = result.step, result.artifact.json("version.json")
+    adapter = input_of(run.store, "finetune", step.inputs["finetune"])
     row = run.catalog.allocate_version(
         run.experiment.model_name,
         step.inputs["finetune"],
         experiment=run.experiment.name,
         partition=run.partition,
         run_id=run.id,
-        spec=resolved(run.experiment),
+        spec=resolved(trained_spec(run.experiment, adapter) if adapter else run.experiment),
     )
     if row.number != card["number"]:
         raise PlanError(

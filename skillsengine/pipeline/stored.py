@@ -98,7 +98,7 @@ def made_then(version: VersionRow, store: Store) -> dict[str, Made]:
     digests = {
         "format": tuple(lineage.get("format", {}).values()),
         "profile": (lineage.get("profile"),),
-        "finetune": (version.adapter_digest,),
+        "finetune": (lineage.get("finetune", version.adapter_digest),),
         **{f"evaluate[{subject}]": (digest,) for subject, digest in lineage.get("evaluate", {}).items()},
         "register": (version.artifact_digest,),
     }

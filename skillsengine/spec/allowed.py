@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 
 from skillsengine.spec.scalars import shorten
 from skillsengine.spec.schema import Experiment, format_duration
-from skillsengine.spec.source import Part
+from skillsengine.spec.source import Part, parts_of
 
 Schema = dict[str, Any]
 """A piece of JSON schema."""
@@ -55,6 +55,14 @@ def step(schema: Schema, part: Part) -> Schema | None:
     if isinstance(part, str):
         return keys(schema).get(part)
     return next((option["items"] for option in options(schema) if "items" in option), None)
+
+
+def is_field(path: str) -> bool:
+    """Whether a dotted path leads to a section or a field that a spec may have."""
+    schema: Schema | None = root_schema()
+    for part in parts_of(path):
+        schema = step(schema, part) if schema is not None else None
+    return schema is not None
 
 
 def describe(schema: Schema) -> str:

@@ -19,6 +19,7 @@ from skillsengine.spec.schema import Experiment
 from skillsengine.spec.secrets import SECRET_KEY
 from skillsengine.spec.source import Broken, Node, Part, Place, dotted, find, leaves, plain
 from skillsengine.spec.suggest import closest
+from skillsengine.spec.trials import trials
 
 MAX_PROBLEMS = 200
 _WRITTEN_ONLY = "extends"
@@ -55,6 +56,8 @@ def check(root: Node, *, incomplete: bool = False) -> tuple[Experiment | None, l
         checker.report(error)
     if errors and not incomplete:
         checker.report_rules(data, errors)
+    if experiment is not None and experiment.sweep is not None:
+        checker.report_trials(experiment)
     return (None if broken else experiment), list(checker.problems.values())
 
 
@@ -106,6 +109,32 @@ class _Checker:
                 if error["type"] == "value_error":
                     self.report(error)
 
+    def report_trials(self, experiment: Experiment) -> None:
+        """The combinations of a sweep that are no spec, each at the sweep's value that is nearest to the broken rule.
+
+        The values are right by themselves, so what is left are the rules that join fields.
+        """
+        for trial in trials(experiment):
+            for error in validate(trial.spec.model_dump(mode="json"))[1]:
+                path, _schema = locate(error["loc"])
+                text = _text(error)
+                name, _, rest = text.partition(": ")
+                about = dotted((*path, name)) if rest else dotted(path)
+                # Nearest is what the rule is about, then what it names, then what stands in its section.
+                named, section = set(re.findall(r"\w+", text)), about.partition(".")[0]
+                key = max(
+                    trial.places,
+                    key=lambda swept: (
+                        swept == about,
+                        swept.rpartition(".")[2] in named,
+                        swept.startswith(f"{section}."),
+                    ),
+                )
+                place = ("sweep", key, trial.places[key])
+                node = find(self.root, place)
+                message = f"the trial {trial.label}: {about}: {rest or text}"
+                self._add(place, text, node.at if node else self._around(place), message, None)
+
     def _add(
         self, path: _Path, kind: str, place: Place, message: str, hint: str | None, *, excerpt: bool = True
     ) -> None:
@@ -131,6 +160,8 @@ class _Checker:
         """A rule of the schema's own. Its text may begin with what it is about: the field (`schedule: ...`), or the item of
         a list (`[2]: ...`)."""
         text = _text(error)
+        if path == ("sweep",) and any(name.startswith("sweep.") for name in self.removed):
+            return  # what is left of it is not what was meant
         if set(re.findall(r"\w+(?:\.\w+)*", text)) & self.removed:
             return  # it speaks of a field that is wrong, and may be kept once that one is mended
         schema = allowed.root_schema()
@@ -189,6 +220,9 @@ def _meant(path: _Path, schema: allowed.Schema) -> str:
     word, known = str(path[-1]), dict(allowed.keys(schema))
     if names_secret(word):
         return SECRET_KEY
+    if path[0] == "sweep" and "." in word and allowed.is_field(word):
+        paths = ", ".join(path for path in known if "." in path)
+        return f"tried out can be what changes the adapter and is read by `finetune` alone: {paths}"
     near = closest(word, [*known, _WRITTEN_ONLY] if len(path) == 1 else known)
     if near == _WRITTEN_ONLY:
         return "did you mean `extends`? (a file, or a list of files)"
@@ -218,6 +252,8 @@ def _mend(value: Any, schema: allowed.Schema) -> list[str]:
             return [f"write `{'true' if value.lower() in ('yes', 'on', 'y', 'true') else 'false'}`"]
         if "array" in kinds:
             return [f"a list is written in brackets: [{shorten(value)}]"]
+    elif isinstance(value, (bool, int, float)) and "array" in kinds:
+        return [f"a list is written in brackets: [{value}]"]
     elif isinstance(value, (bool, int, float)) and "string" in kinds and not words:
         return ["a text that looks like a number, or like true or false, needs quotes"]
     elif isinstance(value, (dict, list)) and kinds & {"string"}:

@@ -10,7 +10,7 @@ from skillsengine.spec.check import check
 from skillsengine.spec.compare import compare
 from skillsengine.spec.errors import Problem, SpecError
 from skillsengine.spec.schema import Experiment
-from skillsengine.spec.source import Node, Place, Source, put
+from skillsengine.spec.source import Node, Place, Source, parts_of, put
 
 
 def lay_values_over(experiment: Experiment, values: Mapping[str, Any], shown: str) -> Experiment:
@@ -25,7 +25,7 @@ def lay_values_over(experiment: Experiment, values: Mapping[str, Any], shown: st
     place = Place(Source(shown, numbered=False))
     root = _tree(experiment.model_dump(mode="json"), place)
     for path, value in values.items():
-        root = put(root, tuple(path.split(".")), _tree(value, place))
+        root = put(root, parts_of(path), _tree(value, place))
     laid, problems = check(root)
     if laid is None:
         raise SpecError([_told(problem, experiment, values) for problem in problems])

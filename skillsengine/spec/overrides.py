@@ -9,7 +9,7 @@ from dataclasses import replace
 from skillsengine.spec.errors import Problem
 from skillsengine.spec.masking import mask
 from skillsengine.spec.scalars import complaint, resolve
-from skillsengine.spec.source import BROKEN, Node, Place, Source, put
+from skillsengine.spec.source import BROKEN, Node, Place, Source, parts_of, put
 from skillsengine.spec.text import split_lines
 from skillsengine.spec.yaml_text import MAX_DEPTH, parse
 
@@ -46,7 +46,7 @@ def parse_override(text: str, problems: list[Problem]) -> tuple[tuple[str, ...],
     if not equals or not _PATH.fullmatch(name) or complaint(name) or name.count(".") >= MAX_DEPTH:
         problems.append(place.problem("", "not of the form a.b=value", _EXAMPLE))
         return None
-    path = tuple(name.split("."))
+    path = parts_of(name)
     if path[0] == "extends":
         problems.append(place.problem("extends", "cannot be overridden", "set the fields themselves"))
         return None

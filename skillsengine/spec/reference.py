@@ -74,6 +74,12 @@ def default_text(field: FieldInfo) -> str:
     return f"`{value!r}`".replace("'", "") if value != "" else '`""`'
 
 
+def section_of(annotation: Any) -> type[Section] | None:
+    """The section that a field is, also one that may be null; None for a field of another kind."""
+    found = [arm for arm in (annotation, *get_args(annotation)) if isinstance(arm, type) and issubclass(arm, Section)]
+    return found[0] if found and get_origin(annotation) not in (tuple, dict) else None
+
+
 def _rows(model: type[BaseModel], prefix: str) -> list[str]:
     rows = []
     for name, field in model.model_fields.items():
@@ -113,14 +119,15 @@ def reference() -> str:
     ]
     sections = []
     for name, field in Experiment.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
-            about = (field.annotation.__doc__ or "").strip()
-            sections += ["", f"## `{name}`", "", about, "", *head, *_rows(field.annotation, f"{name}.")]
+        section = section_of(field.annotation)
+        if section is not None:
+            about = (section.__doc__ or "").strip()
+            sections += ["", f"## `{name}`", "", about, "", *head, *_rows(section, f"{name}.")]
             if name == "resources":
-                nested = get_args(field.annotation.model_fields["stages"].annotation)[1]
+                nested = get_args(section.model_fields["stages"].annotation)[1]
                 sections += ["", "Each stage under `resources.stages` takes:", "", *head, *_rows(nested, "")]
             if name == "evaluate":
-                nested = get_args(field.annotation.model_fields["shots"].annotation)[0]
+                nested = get_args(section.model_fields["shots"].annotation)[0]
                 sections += ["", "Each of `evaluate.shots` takes:", "", *head, *_rows(nested, "")]
         else:
             kind = (type_text(field.annotation) + bounds_text(field.metadata)).replace("|", "\\|")

@@ -18,6 +18,7 @@ from skillsengine.spec.sections.data import CleaningStep, Data, Period, Prompt, 
 from skillsengine.spec.sections.fields import NAME_PATTERN, Section, format_duration
 from skillsengine.spec.sections.platform import Notify, Resources, StageResources, Tracking
 from skillsengine.spec.sections.scoring import Evaluate, Evaluations, Gate, Register, Shot
+from skillsengine.spec.sections.sweep import Sweep
 from skillsengine.spec.sections.training import BUILTIN_BASE, Base, Lora, Train, recomputes
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "Shot",
     "Split",
     "StageResources",
+    "Sweep",
     "Tokens",
     "Tracking",
     "Train",
@@ -87,6 +89,8 @@ class Experiment(Section):
     base: Base = Base()
     lora: Lora = Lora()
     train: Train = Train()
+    sweep: Sweep | None = None
+    """Values of `lora` and `train` to try out against each other; null trains once."""
     evaluate: Evaluate = Evaluate()
     evaluations: Evaluations = Evaluations()
     gate: Gate = Gate()

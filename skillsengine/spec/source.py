@@ -10,6 +10,8 @@ from skillsengine.spec.masking import mask_line
 
 # A longer line is not shown: looking for secrets in a line of a megabyte takes too long, and nobody reads it.
 _MAX_LINE = 2000
+_OF_PATHS = "sweep"
+"""The section whose keys are paths."""
 
 Scalar = str | int | float | bool | None
 Part = str | int
@@ -134,6 +136,12 @@ def find(root: Node, path: tuple[Part, ...]) -> Node | None:
     return node
 
 
+def parts_of(path: str) -> tuple[str, ...]:
+    """`train.epochs` -> `("train", "epochs")`. A key of `sweep` is itself a path: `sweep.lora.r` -> `("sweep", "lora.r")`."""
+    head, dot, rest = path.partition(".")
+    return (head, rest) if dot and head == _OF_PATHS else tuple(path.split("."))
+
+
 def dotted(path: tuple[Part, ...]) -> str:
     """`("evaluate", "shots", 0, "text")` -> `evaluate.shots[0].text`."""
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
@@ -147,12 +155,12 @@ class Sources:
 
     def place(self, path: str | tuple[Part, ...]) -> Place | None:
         """The place of the value at a path (`data.source`, or its parts); None where the default applies."""
-        node = find(self._root, tuple(path.split(".")) if isinstance(path, str) else path)
+        node = find(self._root, parts_of(path) if isinstance(path, str) else path)
         return node.at if node else None
 
     def problem(self, path: str, message: str, hint: str | None = None) -> Problem:
         """A problem of the field at a dotted path, at its value or at the nearest thing around it that was written."""
-        parts = tuple(path.split("."))
+        parts = parts_of(path)
         for end in range(len(parts), 0, -1):
             node = find(self._root, parts[:end])
             if node:

@@ -30,6 +30,14 @@ class StageError(Exception):
     """
 
 
+class Diverged(StageError):
+    """A training has diverged: what its values lead to, and not a fault of the machine."""
+
+
+DIVERGED = "diverged"
+"""The place in the store of the record that a trial has diverged; its summary is {"reason"}."""
+
+
 @dataclass(frozen=True)
 class Limit:
     """The smoke test: how much is cut off. It enters every digest that it changes."""

@@ -23,6 +23,8 @@ VERSION = 2
 VERSION_FILE, CARD = "version.json", "README.md"
 _ADAPTER, _TOKENIZER = "adapter", "tokenizer"
 _ADAPTER_CONFIG = "adapter_config.json"
+SELECTION = "selection.json"
+"""What `select` has written beside the adapter that it chose."""
 _SUBJECTS = ("adapter", "base", "lexicon")
 
 
@@ -130,12 +132,22 @@ def _portable(name: str, roots: Sequence[Path]) -> str:
 
 def _lineage(inputs: Mapping[str, Artifact], digest: str) -> dict[str, Any]:
     """Digests of the version itself, of what it was made of, and of what was measured; `format` by partition key."""
-    keys = {name: re.fullmatch(r"format\[(.*)\]", name) for name in inputs["finetune"].manifest.inputs}
+    adapter = inputs["finetune"]
+    trained: dict[str, Any] = {
+        "digest": adapter.digest,
+        "inputs": adapter.manifest.inputs,
+        "environment": adapter.manifest.environment,
+    }
+    chosen = {}
+    if SELECTION in adapter.manifest.files:  # of a sweep: the trial is what was trained
+        trained, chosen = adapter.json(SELECTION), {"select": adapter.digest}
+    keys = {name: re.fullmatch(r"format\[(.*)\]", name) for name in trained["inputs"]}
     return {
         "register": digest,
-        "finetune": inputs["finetune"].digest,
-        "profile": inputs["finetune"].manifest.inputs.get("profile"),
-        "format": {match[1]: inputs["finetune"].manifest.inputs[name] for name, match in keys.items() if match},
+        **chosen,
+        "finetune": trained["digest"],
+        "profile": trained["inputs"].get("profile"),
+        "format": {match[1]: trained["inputs"][name] for name, match in keys.items() if match},
         "evaluate": {s: inputs[f"evaluate[{s}]"].digest for s in _SUBJECTS if f"evaluate[{s}]" in inputs},
-        "environment": dict(inputs["finetune"].manifest.environment),
+        "environment": dict(trained["environment"]),
     }

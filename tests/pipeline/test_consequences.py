@@ -19,7 +19,7 @@ from skillsengine.settings import Settings
 from skillsengine.spec import allowed
 from skillsengine.spec.compare import Change, compare
 from skillsengine.spec.load import resolved
-from skillsengine.spec.schema import Experiment, StageResources
+from skillsengine.spec.schema import Experiment, StageResources, Sweep
 from skillsengine.spec.source import Part
 
 TABLE = Path(__file__).with_name("consequences.txt")
@@ -59,6 +59,8 @@ def other(path: str, value: Any) -> Any:
     schema: allowed.Schema = allowed.root_schema()
     for part in path.split("."):
         schema = allowed.step(schema, part) or {}
+    if path == "sweep":
+        return Sweep.model_validate({"lora.r": [4, 8]})
     options = [option for option in allowed.options(schema) if option.get("type") != "null"]
     words = [word for option in options for word in option.get("enum", ()) if word != value]
     kind, form = options[0].get("type"), options[0].get("format")

@@ -32,14 +32,14 @@ def test_what_is_missing_takes_todays_defaults_and_what_is_unknown_is_left_out()
     then = resolved(EXPERIMENT)
     del then["notify"], then["data"]["wait"]
     then["lora"]["magic"] = 3
-    then["sweep"] = {"r": [1]}
+    then["distil"] = {"r": [1]}
     then["evaluate"]["shots"][1]["note"] = "x"
     row = version(then)
     spec = stored_spec(row)
     assert spec.experiment == EXPERIMENT
     assert spec.missing == ("data.wait", "notify")
-    assert sorted(spec.unknown) == ["evaluate.shots[1].note", "lora.magic", "sweep"]
-    assert "sweep" in row.spec  # a version is never changed
+    assert sorted(spec.unknown) == ["distil", "evaluate.shots[1].note", "lora.magic"]
+    assert "distil" in row.spec  # a version is never changed
 
 
 def test_a_value_that_is_not_allowed_any_more() -> None:

@@ -40,6 +40,9 @@ SPECIAL: dict[str, st.SearchStrategy[Any]] = {
     "connection": st.none(),  # wants a source or an address that it is for
     "to": st.just([]),  # and these want a connection
     "deadline": st.none(),
+    "sweep": st.sampled_from(
+        [None, {"lora.r": [4, 8]}, {"train.epochs": [1], "lora.alpha": [8, 16, 32], "samples": 2}]
+    ),
     "hub": st.sampled_from([None, "org/name", "My-Org/job.skills_7b"]),
 }
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from skillsengine.spec.reference import reference
+from skillsengine.spec.reference import reference, section_of
 from skillsengine.spec.schema import Experiment, Section
 
 
 def fields(model: type[Section], prefix: str = "") -> list[str]:
     names = []
     for name, field in model.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
-            names += fields(field.annotation, f"{prefix}{name}.")
+        section = section_of(field.annotation)
+        if section is not None:
+            names += fields(section, f"{prefix}{name}.")
         else:
             names.append(prefix + name)
     return names
