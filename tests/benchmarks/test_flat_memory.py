@@ -81,7 +81,7 @@ class Prepared:
         return out
 
 
-@pytest.mark.parametrize("stage", ["format", "profile"])
+@pytest.mark.parametrize("stage", ["format", pytest.param("profile", marks=pytest.mark.nightly)])
 def test_a_further_row_costs_its_place_in_the_index(tmp_path: Path, stage: str) -> None:
     small, large = (Prepared(tmp_path / str(count), count) for count in (SMALL, LARGE))
     getattr(small, stage)()  # what is made once: compiled patterns, caches, imports

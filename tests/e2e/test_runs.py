@@ -95,6 +95,7 @@ def test_what_is_wrong_with_a_run_stands_in_its_note_and_its_log(platform: Platf
         platform.client.trigger("fails", conf={"limit": 0})
 
 
+@pytest.mark.nightly
 def test_a_spec_broken_in_mid_run_changes_nothing_that_runs(platform: Platform) -> None:
     platform.add("midway")
     run_id = platform.client.trigger("midway")
