@@ -12,7 +12,7 @@ def retrain_doc(experiment: Experiment, source: str, digest: str) -> str:
         "data": f"{_data(e)}, {_window(e)}",
         "schedule": _schedule(e),
         "base": f"{_code(e.base.model)}, {_quantization(e)}, on {e.resources.device}",
-        "LoRA": f"r {e.lora.r}, alpha {e.lora.alpha}, on {', '.join(e.lora.target_modules)}",
+        "LoRA": e.lora.in_words,
         "training": f"{_plural(e.train.epochs, 'epoch')} of {_plural(e.train.effective_batch_size, 'row')} a step, "
         f"learning rate {e.train.learning_rate:g}, {e.train.lr_scheduler}",
         "longest text": f"{e.tokens.max_length} tokens"

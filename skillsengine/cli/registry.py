@@ -14,6 +14,7 @@ from rich.tree import Tree
 from skillsengine.cli.console import fail, out, print_table, print_whole, settings_for, summary_line
 from skillsengine.pipeline.lineage import Lineage, Node, trace
 from skillsengine.settings import Settings
+from skillsengine.spec.schema import Lora
 from skillsengine.storage.catalog import Catalog, VersionRow
 from skillsengine.storage.store import Store
 
@@ -90,7 +91,7 @@ def show(reference: Reference, as_json: AsJson = False) -> None:
 def _facts(row: VersionRow, catalog: Catalog) -> dict[str, Any]:
     spec, run = row.spec, None if row.run_id is None else catalog.run_by_id(row.run_id)
     hub = run.data.get("hub") if run else None
-    lora, base = spec["lora"], spec["base"]
+    lora, base = Lora.model_validate(spec["lora"]), spec["base"]
     revision = f" at {base['revision']}" if base.get("revision") else ""
     moves = [move for move in catalog.alias_moves(row.model) if row.number in (move.number, move.old_number)]
     return {
@@ -99,7 +100,7 @@ def _facts(row: VersionRow, catalog: Catalog) -> dict[str, Any]:
         "experiment": row.experiment + (f", partition {row.partition}" if row.partition else ""),
         "registered": f"{row.published:%Y-%m-%d %H:%M} UTC" if row.published else None,
         "base": f"{base['model']}{revision}, quantization {base['quantization']}",
-        "adapter": f"LoRA r {lora['r']}, alpha {lora['alpha']}, on {', '.join(lora['target_modules'])}",
+        "adapter": f"LoRA {lora.in_words}",
         "trained on": f"{spec['data']['source']}: {', '.join(sorted(row.lineage.get('format', {})))}",
         "note": run.note if run else None,
         "hub": hub["url"] if hub else None,

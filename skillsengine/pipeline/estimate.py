@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from skillsengine.spec.schema import Experiment, Train, recomputes
+from skillsengine.spec.schema import ALL_LINEAR, Experiment, Lora, Train, recomputes
 
 _NF4 = 0.5 + 1 / 64 + 4 / (64 * 256)
 """Bytes a weight: 4 bits, one 8-bit scale for 64 weights, one float32 for 256 of these scales."""
@@ -92,16 +92,26 @@ def optimizer_steps(rows: int, train: Train) -> int:
     return max(1, math.ceil(steps_per_epoch(rows, train) * train.epochs))
 
 
-def adapter_parameters(shape: Shape, r: int, targets: Sequence[str]) -> int | None:
-    """Trainable parameters of a LoRA adapter: r x (in + out) of each adapted matrix (Hu et al., 2021, section 4.1).
+def adapter_parameters(shape: Shape, lora: Lora) -> int | None:
+    """Trainable parameters of a LoRA adapter: r x (in + out) of each adapted matrix (Hu et al., 2021, section 4.1), with DoRA
+    out more (Liu et al., 2024, section 4).
 
     None where a target is no linear module of such a base, or is named by a part of its path.
     """
-    sizes = {name: (ends, shape.layers) for name, ends in shape.matrices.items()}
-    sizes["lm_head"] = ((shape.hidden, shape.vocabulary), 1)
-    if not set(targets) <= set(sizes):
+    targets = _targets(shape, lora)
+    if targets is None:
         return None
-    return sum(r * sum(sizes[name][0]) * sizes[name][1] for name in set(targets))
+    return sum(
+        count * (lora.r * (inside + out) + (out if lora.use_dora else 0)) for (inside, out), count in targets.values()
+    )
+
+
+def _targets(shape: Shape, lora: Lora) -> dict[str, tuple[tuple[int, int], int]] | None:
+    """Name -> ((in, out) features, how many there are) of the adapted matrices; None where one is unknown."""
+    sizes = {name: (ends, shape.layers) for name, ends in shape.matrices.items()}
+    wanted = {name for target in lora.target_modules for name in (sizes if target == ALL_LINEAR else [target])}
+    sizes["lm_head"] = ((shape.hidden, shape.vocabulary), 1)
+    return {name: sizes[name] for name in wanted} if wanted <= set(sizes) else None
 
 
 def training_memory(shape: Shape, experiment: Experiment, longest: int | None) -> Memory | None:
@@ -113,7 +123,8 @@ def training_memory(shape: Shape, experiment: Experiment, longest: int | None) -
     - adapter: 16 bytes a trainable parameter, float32 with AdamW. An adapter on a tied output layer makes it a copy.
     - activations: what the backward pass of a layer needs of each token. Counted on transformers' Llama with peft's adapters
       (attention that keeps no scores: Dao et al., 2022; no dropout): two vectors of the hidden size, two of the queries', two
-      of the keys', four of the feed-forward part's, r for each adapter, and in float32 the two that the norms take in. Where
+      of the keys', four of the feed-forward part's, r for each adapter, with DoRA two of each adapted module's output, and in
+      float32 the two that the norms take in. Where
       activations are recomputed (`train.gradient_checkpointing`), of each layer only the vector that it takes in, and one
       layer's at a time (Chen et al., 2016). Then the logits, with a quarter of the tokens supervised: in the number format,
       as float32, their softmax and its gradient.
@@ -121,18 +132,18 @@ def training_memory(shape: Shape, experiment: Experiment, longest: int | None) -
     Python, its libraries and CUDA's own (about 1 GB each), and what the allocator cannot use, come on top.
     """
     lora, device = experiment.lora, experiment.resources.device
-    trainable = adapter_parameters(shape, lora.r, lora.target_modules)
-    if trainable is None:
+    targets, trainable = _targets(shape, lora), adapter_parameters(shape, lora)
+    if targets is None or trainable is None:
         return None
     width = 4 if device == "cpu" else 2
     quantization = experiment.base.quantization
-    copy = shape.embedding if shape.tied and "lm_head" in lora.target_modules else 0
+    copy = shape.embedding if shape.tied and "lm_head" in targets else 0
     others = shape.parameters - shape.linear + copy
     if quantization == "none":
         base = float(width * (shape.linear + others))
     else:
         base = (_NF4 if quantization == "nf4" else 1) * shape.linear + 4 * others
-    of_layer = _kept_of_layer(shape, experiment, width)
+    of_layer = _kept_of_layer(shape, experiment.lora, list(targets), width)
     stored = (
         shape.linear // 2 if quantization == "nf4" else shape.linear
     )  # bitsandbytes counts two 4-bit weights as one
@@ -145,8 +156,10 @@ def training_memory(shape: Shape, experiment: Experiment, longest: int | None) -
     return Memory(base, _TRAINED * trainable, kept + logits, tokens)
 
 
-def _kept_of_layer(shape: Shape, experiment: Experiment, width: int) -> int:
+def _kept_of_layer(shape: Shape, lora: Lora, targets: Sequence[str], width: int) -> int:
     """Bytes that one layer keeps of a token for its backward pass."""
-    adapted = sum(name in shape.matrices for name in set(experiment.lora.target_modules))
+    adapted = [shape.matrices[name] for name in targets if name in shape.matrices]
     vectors = 2 * shape.hidden + 2 * shape.queries + 2 * shape.keys + 4 * shape.feed_forward
-    return width * (vectors + experiment.lora.r * adapted) + 4 * 2 * shape.hidden
+    # DoRA scales what the base and the adapter have computed.
+    scaled = 2 * sum(out for _, out in adapted) if lora.use_dora else 0
+    return width * (vectors + lora.r * len(adapted) + scaled) + 4 * 2 * shape.hidden

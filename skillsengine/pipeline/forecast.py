@@ -104,7 +104,7 @@ class _Forecaster:
             steps=steps,
             max_length=max_length,
             base_parameters=shape.parameters if shape else None,
-            trainable_parameters=adapter_parameters(shape, lora.r, lora.target_modules) if shape else None,
+            trainable_parameters=adapter_parameters(shape, lora) if shape else None,
             memory=training_memory(shape, self._spec, longest) if shape else None,
             measured_memory=self._peak(),
             speed=self._speed(),

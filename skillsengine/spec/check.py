@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -157,8 +157,8 @@ class _Checker:
         self._add(path, "unknown", place, "unknown key", _meant(path, schema))
 
     def _rule(self, path: _Path, error: Any) -> None:
-        """A rule of the schema's own. Its text may begin with what it is about: the field (`schedule: ...`), or the item of
-        a list (`[2]: ...`)."""
+        """A rule of the schema's own. Its text may begin with what it is about: the field (`schedule: ...`, `lora.r: ...`), or
+        the item of a list (`[2]: ...`)."""
         text = _text(error)
         if path == ("sweep",) and any(name.startswith("sweep.") for name in self.removed):
             return  # what is left of it is not what was meant
@@ -168,8 +168,8 @@ class _Checker:
         for part in path:
             schema = allowed.step(schema, part) or {}
         name, colon, rest = text.partition(": ")
-        if colon and name in allowed.keys(schema):
-            path, text = (*path, name), rest
+        if colon and _has_field(schema, name.split(".")):
+            path, text = (*path, *name.split(".")), rest
         elif colon and (index := re.fullmatch(r"\[(\d+)\]", name)):
             path, text = (*path, int(index[1])), rest
         node = find(self.root, path)
@@ -209,6 +209,12 @@ def locate(loc: Iterable[Part]) -> tuple[_Path, allowed.Schema | None]:
             path.append(part)
             schema = child
     return tuple(path), schema
+
+
+def _has_field(schema: allowed.Schema, names: Sequence[str]) -> bool:
+    """Whether a section has a field at this path."""
+    inner = allowed.keys(schema).get(names[0])
+    return inner is not None and (len(names) == 1 or _has_field(inner, names[1:]))
 
 
 def _text(error: Any) -> str:
@@ -256,7 +262,7 @@ def _mend(value: Any, schema: allowed.Schema) -> list[str]:
         return [f"a list is written in brackets: [{value}]"]
     elif isinstance(value, (bool, int, float)) and "string" in kinds and not words:
         return ["a text that looks like a number, or like true or false, needs quotes"]
-    elif isinstance(value, (dict, list)) and kinds & {"string"}:
+    elif isinstance(value, (dict, list)) and "string" in kinds and "array" not in kinds:
         return ["a text that begins with `{` or `[` needs quotes"]
     elif value is None and "object" in kinds:
         return ["write its keys beneath it, further in, or remove the line"]

@@ -19,9 +19,10 @@ from skillsengine.spec.sections.fields import NAME_PATTERN, Section, format_dura
 from skillsengine.spec.sections.platform import Notify, Resources, StageResources, Tracking
 from skillsengine.spec.sections.scoring import Evaluate, Evaluations, Gate, Register, Shot
 from skillsengine.spec.sections.sweep import Sweep
-from skillsengine.spec.sections.training import BUILTIN_BASE, Base, Lora, Train, recomputes
+from skillsengine.spec.sections.training import ALL_LINEAR, BUILTIN_BASE, Base, Lora, Train, recomputes
 
 __all__ = [
+    "ALL_LINEAR",
     "BUILTIN_BASE",
     "NAME_PATTERN",
     "STAGES",
@@ -127,5 +128,20 @@ class Experiment(Section):
             raise ValueError(
                 "start_date: missing. A dated source or a cron needs the date of the earliest partition that a backfill "
                 "may reach (start_date: 2026-01-01), or `schedule: none`"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _adapter_fits(self) -> Self:
+        quantization = self.base.quantization
+        if self.lora.init_weights == "pissa" and quantization != "none":
+            raise ValueError(
+                "lora.init_weights: PiSSA takes its start out of the base's weights, which `base.quantization: "
+                f"{quantization}` has rounded already. Write `lora.init_weights: default`, or `base.quantization: none`"
+            )
+        if self.lora.use_dora and quantization == "int8":
+            raise ValueError(
+                "lora.use_dora: DoRA measures the base's weights at every step, and peft cannot read 8-bit ones again after "
+                "their first use. Write `base.quantization: nf4` or `none`, or `lora.use_dora: false`"
             )
         return self

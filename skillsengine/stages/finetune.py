@@ -20,9 +20,10 @@ import numpy as np
 import torch
 
 from skillsengine.modeling.base import LoadedBase, load_base
-from skillsengine.modeling.lora import ADAPTER_CONFIG, attach, untrained, update_matrices
+from skillsengine.modeling.lora import ADAPTER_CONFIG, attach, save_adapter, untrained, update_matrices
 from skillsengine.modeling.memory import peak_gb, restart_peak
 from skillsengine.modeling.packed import PackedTexts
+from skillsengine.modeling.pissa import START
 from skillsengine.spec.schema import Experiment
 from skillsengine.stages.answer_trainer import AnswerTrainer, arguments, steps_per_epoch
 from skillsengine.stages.checkpoints import Checkpoints, step_of
@@ -82,7 +83,8 @@ def run(config: StageConfig, inputs: Mapping[str, Artifact], out: Path, context:
         fitter = Fitter(spec.prompt.template, loaded.tokenizer, max_length, spec.tokens.overlong)
         texts = _encode(rows, fitter, config.limit)
         _require_rows(texts, rows)
-        model = attach(loaded.model, spec.lora, spec.train.seed)
+        start = context.checkpoints / START
+        model = attach(loaded.model, spec.lora, spec.train.seed, start)
 
     per_epoch = steps_per_epoch(len(texts.train), spec.train.effective_batch_size)
     total = max(1, math.ceil(per_epoch * spec.train.epochs))
@@ -106,9 +108,10 @@ def run(config: StageConfig, inputs: Mapping[str, Artifact], out: Path, context:
         checkpoints=checkpoints,
     )
     resumed_from = _train(trainer, checkpoints, texts, spec, context)
-    dead = _require_learned(model, total)
+    dead = _require_learned(model, total, start)
     with full_disk(out, "the adapter"):
-        _write(out, model, loaded, spec, texts.skills)
+        save_adapter(model, out / "adapter", start)
+        _write(out, loaded, spec, texts.skills)
         write_trained_on(out, rows.formatted, np.frombuffer(texts.keys, np.uint64))
         told.write(out / "metrics.jsonl")
         draw_losses(told, out / "loss.png")
@@ -205,7 +208,7 @@ def _require_rows(texts: _Texts, rows: TrainingRows) -> None:
     )
 
 
-def _require_learned(model: Any, steps: int) -> int:
+def _require_learned(model: Any, steps: int, start: Path) -> int:
     """The number of matrices that did not move; only a single step may leave some."""
     broken = [name for name, weight in update_matrices(model).items() if not torch.isfinite(weight).all()]
     if broken:
@@ -213,7 +216,7 @@ def _require_learned(model: Any, steps: int) -> int:
             f"{len(broken)} matrices of the adapter hold values that are no numbers (the first: {broken[0]}): the last "
             "step diverged. Lower train.learning_rate, or add train.warmup_steps."
         )
-    dead = untrained(model)
+    dead = untrained(model, start)
     if dead and steps >= 2:
         raise StageError(
             f"{len(dead)} of {len(update_matrices(model))} adapted modules learned nothing in {steps} steps: their update "
@@ -222,9 +225,7 @@ def _require_learned(model: Any, steps: int) -> int:
     return len(dead)
 
 
-def _write(out: Path, model: Any, loaded: LoadedBase, spec: Experiment, skills: set[str]) -> None:
-    model.save_pretrained(out / "adapter", save_embedding_layers=False)
-    (out / "adapter" / "README.md").unlink(missing_ok=True)  # peft's empty card; `register` writes the real one
+def _write(out: Path, loaded: LoadedBase, spec: Experiment, skills: set[str]) -> None:
     _portable(out / "adapter" / ADAPTER_CONFIG, spec.base.model, loaded.revision)
     loaded.tokenizer.save_pretrained(out / "tokenizer")
     base = {

@@ -258,10 +258,10 @@ def _data(facts: CardFacts) -> str:
 
 
 def _settings(facts: CardFacts) -> str:
-    lora, train, done = facts.lora, facts.train, facts.training
+    train, done = facts.train, facts.training
     rows = [
         ("base", f"`{facts.base['model']}`, quantization {facts.base['quantization']}, {facts.base['dtype']}"),
-        ("LoRA", f"r {lora.r}, alpha {lora.alpha}, dropout {lora.dropout:g}, on {', '.join(lora.target_modules)}"),
+        ("LoRA", facts.lora.in_words),
         ("epochs", f"{train.epochs:g}"),
         ("ads per optimizer step", str(train.effective_batch_size)),
         ("learning rate", f"{train.learning_rate:g}, {train.lr_scheduler}, {train.warmup_steps} warm-up steps"),

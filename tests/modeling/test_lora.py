@@ -112,8 +112,8 @@ def test_an_unknown_target_lists_those_there_are(tmp_path: Path) -> None:
     with pytest.raises(ModelError) as caught:
         attach(_load(tmp_path).model, Lora(target_modules=("q_proj", "query", "all-linear")), 1)
     assert str(caught.value) == (
-        "lora.target_modules: `query`, `all-linear`: no linear module of LlamaForCausalLM has such a name. There are: "
-        "down_proj, gate_proj, k_proj, lm_head, o_proj, q_proj, up_proj, v_proj."
+        "lora.target_modules: `query`: no linear module of LlamaForCausalLM has such a name. There are: down_proj, "
+        "gate_proj, k_proj, lm_head, o_proj, q_proj, up_proj, v_proj; `all-linear` stands for all but the output layer."
     )
 
 

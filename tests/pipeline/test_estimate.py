@@ -35,7 +35,7 @@ def shape_at(folder: Path) -> Shape:
     return shape
 
 
-def training(folder: Path, quantization: str, targets: list[str]) -> Any:
+def training(folder: Path, quantization: str, targets: list[str], **variant: Any) -> Any:
     loaded = load_base(
         Base(model=str(folder), quantization=quantization),  # type: ignore[arg-type]
         "cpu",
@@ -43,7 +43,7 @@ def training(folder: Path, quantization: str, targets: list[str]) -> Any:
         allowed_roots=(folder,),
         for_training=True,
     )
-    return attach(loaded.model, Lora(r=4, alpha=8, target_modules=tuple(targets)), seed=1)
+    return attach(loaded.model, Lora(r=4, alpha=8, target_modules=tuple(targets), **variant), seed=1)
 
 
 @pytest.mark.parametrize(
@@ -59,17 +59,24 @@ def test_optimizer_steps(rows: int, train: dict[str, Any], steps: int) -> None:
     assert optimizer_steps(rows, Train.model_validate(train)) == steps
 
 
-@pytest.mark.parametrize("targets", [ALL, ["q_proj"], [*ALL, "lm_head"], ["down_proj", "k_proj", "lm_head"]])
+@pytest.mark.parametrize(
+    "targets", [ALL, ["q_proj"], [*ALL, "lm_head"], ["down_proj", "k_proj", "lm_head"], ["all-linear", "lm_head"]]
+)
+@pytest.mark.parametrize("variant", [{}, {"use_dora": True}, {"init_weights": "pissa"}])
 @pytest.mark.parametrize("tied", [True, False])
-def test_adapter_parameters_are_those_that_peft_makes(tmp_path: Path, targets: list[str], tied: bool) -> None:
+def test_adapter_parameters_are_those_that_peft_makes(
+    tmp_path: Path, targets: list[str], variant: dict[str, Any], tied: bool
+) -> None:
+    if variant == {"use_dora": True}:
+        tied = False  # the padding token's row of zeros cannot be an output's
     folder = make_tiny_base(tmp_path / "base", tied=tied)
-    model = training(folder, "none", targets)
+    model = training(folder, "none", targets, **variant)
     trained = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
-    assert adapter_parameters(shape_at(folder), 4, targets) == trained
+    assert adapter_parameters(shape_at(folder), Lora(r=4, target_modules=tuple(targets), **variant)) == trained
 
 
 def test_unknown_targets_have_no_estimate(base: Path) -> None:
-    assert adapter_parameters(shape_at(base), 4, ["c_attn"]) is None
+    assert adapter_parameters(shape_at(base), Lora(r=4, target_modules=("c_attn",))) is None
     spec = tiny_experiment(lora={"r": 4, "alpha": 8, "target_modules": ["c_attn"]})
     assert training_memory(shape_at(base), spec, 100) is None
 
@@ -104,15 +111,18 @@ def test_the_base_takes_what_the_formula_says(
     assert found.activations is None, "the longest text is not known"
 
 
-def test_activations_are_what_the_backward_pass_keeps(base: Path) -> None:
+@pytest.mark.parametrize("variant", [{}, {"use_dora": True}])
+def test_activations_are_what_the_backward_pass_keeps(base: Path, variant: dict[str, Any]) -> None:
     """Counted by autograd itself. The formula adds what is alive beside it while the loss is taken."""
-    model = training(base, "none", ALL)
+    model = training(base, "none", ALL, **variant)
     own = {weight.untyped_storage().data_ptr() for weight in [*model.parameters(), *model.buffers()]}
     kept: dict[int, int] = {}
 
     def pack(tensor: torch.Tensor) -> torch.Tensor:
         storage = tensor.untyped_storage()
-        if storage.data_ptr() not in own:
+        of_tokens = tensor.dim() != 2 or tensor.shape[0] in (TEXTS * TOKENS, TEXTS * SUPERVISED)
+        # DoRA also keeps a few matrices as large as a module, however many tokens there are.
+        if storage.data_ptr() not in own and (of_tokens or not variant):
             kept[storage.data_ptr()] = storage.nbytes()
         return tensor
 
@@ -124,7 +134,7 @@ def test_activations_are_what_the_backward_pass_keeps(base: Path) -> None:
         logits, gold = answer_logits(model, ids, labels)
         cross_entropy(logits.float(), gold, reduction="sum")
     train = {"per_device_batch_size": TEXTS, "epochs": 1}
-    found = training_memory(shape_at(base), tiny_experiment(train=train, lora={"r": 4, "alpha": 8}), TOKENS)
+    found = training_memory(shape_at(base), tiny_experiment(train=train, lora={"r": 4, "alpha": 8, **variant}), TOKENS)
     assert found is not None and found.activations is not None
     beside = TEXTS * SUPERVISED * 320 * 8  # logits and the gradient of the softmax, float32
     assert found.activations == pytest.approx(sum(kept.values()) + beside, rel=0.03)

@@ -148,7 +148,7 @@ def test_a_template_in_any_field_is_refused_or_stays_as_it_is(specs: Folder, tab
     for path in texts(allowed.root_schema()):
         value: Any = jinja
         options = allowed.options(_schema(path))
-        if not any(option.get("type") == "string" for option in options):
+        if any(option.get("type") == "array" for option in options):
             value = [jinja]
         spec: dict[str, Any] = {"name": "job", "start_date": "2026-01-01", "data": {"source": "data/ads.jsonl"}}
         around = spec

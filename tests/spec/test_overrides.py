@@ -57,7 +57,11 @@ def test_a_path_of_the_command_line_is_trusted(overrides: tuple[str, ...], trust
     ("override", "text"),
     [
         ("lora.rr=3", "--set lora.rr=3: lora.rr: unknown key\n   did you mean `r`? (int >= 1 and <= 1024, default 32)"),
-        ("lora=3", "--set lora=3: lora: expected a section with the keys r, alpha, dropout, target_modules, found 3"),
+        (
+            "lora=3",
+            "--set lora=3: lora: expected a section with the keys r, alpha, dropout, target_modules, use_rslora, use_dora, "
+            "init_weights, found 3",
+        ),
         ("name=other", "--set name=other: name: `other` is not the file's name `job`"),
         (
             "resources.stages.finetun.queue=a",

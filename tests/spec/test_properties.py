@@ -43,6 +43,8 @@ SPECIAL: dict[str, st.SearchStrategy[Any]] = {
     "sweep": st.sampled_from(
         [None, {"lora.r": [4, 8]}, {"train.epochs": [1], "lora.alpha": [8, 16, 32], "samples": 2}]
     ),
+    "init_weights": st.just("default"),  # the other one wants an unquantized base
+    "use_dora": st.just(False),  # not of 8-bit weights
     "hub": st.sampled_from([None, "org/name", "My-Org/job.skills_7b"]),
 }
 

@@ -189,3 +189,17 @@ def test_a_stopped_training_may_be_moved(tmp_path: Path, whole: dict[int, Traini
     second = _training(tmp_path / "two", 5)
     assert second.run("resumed")["resumed_from_step"] == 5
     _same(whole[1], "whole", "resumed", second)
+
+
+def test_a_pissa_training_goes_on_from_the_base_that_it_began_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second attempt may not take the base apart anew: another machine would do it otherwise."""
+    lora = {"init_weights": "pissa", "use_dora": True, "dropout": 0.2, "target_modules": ["q_proj", "lm_head"]}
+    training = Training(tmp_path, {"lora": lora, "train": {"epochs": 1, "checkpoint_steps": 2}})
+    training.run("whole", checkpoints="checkpoints-whole")
+    with pytest.raises(Stopped):
+        training.run("stopped", report=_stop_at(3))
+    monkeypatch.setattr(torch.linalg, "svd", None)
+    assert training.run("resumed")["resumed_from_step"] == 2
+    _same(training, "whole", "resumed")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from skillsengine.spec.scalars import shorten
 from skillsengine.spec.sections.fields import DISTINCT, Section
 
 BUILTIN_BASE = "smollm2-135m-instruct"
+ALL_LINEAR = "all-linear"
+"""In `lora.target_modules`: every linear module but the output layer, as peft has it."""
 _LARGE = 10**9
 """Parameters from which `gradient_checkpointing: auto` recomputes activations, on CUDA."""
 
@@ -34,19 +36,48 @@ class Base(Section):
         return self
 
 
+def _targets(value: Any) -> Any:
+    """`all-linear` without brackets is a list of one. A list becomes a tuple here: behind a validator, strict JSON no longer
+    does that by itself."""
+    if value == ALL_LINEAR:
+        return (ALL_LINEAR,)
+    return tuple(value) if isinstance(value, list) else value
+
+
+_Targets = (
+    Literal["all-linear"] | Annotated[tuple[str, ...], Field(min_length=1, json_schema_extra={"uniqueItems": True})]
+)
+
+
 class Lora(Section):
     """The adapter (Hu et al., 2021, arXiv:2106.09685)."""
 
     r: int = Field(32, ge=1, le=1024)
     """Rank of the update matrices."""
     alpha: int = Field(64, ge=1, le=4096)
-    """Scale of the update: it is multiplied by alpha / r."""
+    """Scale of the update: it is multiplied by alpha / r, with `use_rslora` by alpha / sqrt(r)."""
     dropout: float = Field(0.0, ge=0.0, lt=1.0)
     """Dropout on the adapter's input during training (0 to 1)."""
-    target_modules: Annotated[tuple[str, ...], *DISTINCT] = Field(
+    target_modules: Annotated[tuple[str, ...], BeforeValidator(_targets, _Targets), *DISTINCT] = Field(
         ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"), min_length=1
     )
-    """Names of the linear modules that get an adapter; `lm_head` is allowed."""
+    """Names of the linear modules that get an adapter. `all-linear`, alone or in the list, stands for all of them but the
+    output layer: `[all-linear, lm_head]` takes that too."""
+    use_rslora: bool = False
+    """rsLoRA (Kalajdzievski, 2023, arXiv:2312.03732): a scale that lets a high rank learn as fast as a low one."""
+    use_dora: bool = False
+    """DoRA (Liu et al., 2024, arXiv:2402.09353): the length of each row of the adapted weights is learned beside the update.
+    Slower, and vLLM takes it only merged; not with `base.quantization: int8`."""
+    init_weights: Literal["default", "pissa"] = "default"
+    """How the adapter starts: `default` changes nothing, `pissa` (Meng et al., 2024, arXiv:2404.02948) takes over the main
+    directions of an unquantized base. What is saved fits the base as it was, with twice the rank."""
+
+    @property
+    def in_words(self) -> str:
+        """On one line, for people."""
+        kinds = ((self.use_rslora, "rsLoRA"), (self.use_dora, "DoRA"), (self.init_weights == "pissa", "PiSSA"))
+        parts = [f"r {self.r}", f"alpha {self.alpha}", f"dropout {self.dropout:g}", *(kind for on, kind in kinds if on)]
+        return f"{', '.join(parts)}, on {', '.join(self.target_modules)}"
 
 
 class Train(Section):
