@@ -12,6 +12,7 @@ from skillsengine.cli import (
     adapters,
     diagnosis,
     diff,
+    merging,
     new,
     pausing,
     plan,
@@ -32,7 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for part in (new, specs, plan, resolve, diff, schema, runs, registry, adapters, diagnosis, platform, pausing):
+for part in (new, specs, plan, resolve, diff, schema, runs, registry, adapters, merging, diagnosis, platform, pausing):
     part.add_to(app)
 
 

@@ -55,12 +55,19 @@ def compute_dtype(device: str) -> torch.dtype:
 
 
 def load_base(
-    base: Base, device: str, *, bases: Path, allowed_roots: Sequence[Path], for_training: bool = False
+    base: Base,
+    device: str,
+    *,
+    bases: Path,
+    allowed_roots: Sequence[Path],
+    for_training: bool = False,
+    dtype: str | None = None,
 ) -> LoadedBase:
     """Load `base` onto `device` (`cpu` or `cuda`) from safetensors only, without running code from its folder.
 
     `bases` holds converted built-in bases; a local folder must lie inside `allowed_roots`, whose first entry relative
     names start from. `for_training` prepares a quantized base for it (norms in float32, gradients reach the adapters).
+    `dtype`: `float32` or `bfloat16`; None takes what the device computes fast in.
 
     Raises ModelError: unknown base, not a model folder, gated, no CUDA here, or weights that cannot be read.
     """
@@ -71,13 +78,13 @@ def load_base(
         )
     location = locate(base, bases=bases, allowed_roots=allowed_roots)
     tokenizer = _tokenizer(base.model, location)
-    dtype = compute_dtype(device)
+    number_format = getattr(torch, dtype) if dtype else compute_dtype(device)
     try:
         model, info = AutoModelForCausalLM.from_pretrained(
             location.folder,
-            dtype=dtype,
+            dtype=number_format,
             device_map={"": device},
-            quantization_config=_quantization(base.quantization, dtype),
+            quantization_config=_quantization(base.quantization, number_format),
             use_safetensors=True,
             trust_remote_code=False,
             output_loading_info=True,
@@ -102,7 +109,7 @@ def load_base(
         _context_length(model.config, tokenizer),
         location.revision,
         location.weights_sha256,
-        str(dtype).removeprefix("torch."),
+        str(number_format).removeprefix("torch."),
     )
 
 

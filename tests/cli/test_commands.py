@@ -141,3 +141,41 @@ def test_outside_a_project(command: Command, tmp_path: Path, monkeypatch: pytest
     said = command("runs")
     assert said.code == 1
     assert "no folder `experiments/` in" in said.err
+
+
+def test_a_version_becomes_one_model(command: Command, project: Path, tmp_path: Path) -> None:
+    assert command("run", "experiments/tiny.yaml").code == 0
+    said = command("merge", "tiny@1", str(tmp_path / "merged"))
+    assert said.code == 0, said.err
+    assert "Checked on 4 prompts against base and adapter apart: the same answers" in said.out
+    assert said.out.endswith(f"written {tmp_path / 'merged'}\n")
+    card = (tmp_path / "merged" / "README.md").read_text()
+    front = yaml.safe_load(card.split("---\n")[1])
+    assert front["library_name"] == "transformers"
+    assert "# tiny@1, merged" in card and "Checked on 4 prompts" in card
+    lineage = json.loads(card.split("```json\n")[1].split("```")[0])
+    assert set(lineage["format"]) == {"2026-01", "2026-02"}
+    assert str(project) not in card
+
+    again = command("merge", "tiny@1", str(tmp_path / "merged"))
+    assert again.code == 1
+    assert "merged is not empty, and nothing is overwritten. Name a new folder, or remove it first." in again.err
+    missing = command("merge", "tiny@7", str(tmp_path / "other"))
+    assert missing.code == 1
+    assert "error: tiny@7 does not exist: tiny has the versions 1" in missing.err
+    neither = command("merge", str(tmp_path), str(tmp_path / "other"))
+    assert neither.code == 1
+    assert "is neither a version's folder (it holds no version.json) nor a finetune artifact" in neither.err
+
+
+def test_merging_by_folders_and_for_programs(command: Command, project: Path, tmp_path: Path) -> None:
+    assert command("run", "experiments/tiny.yaml").code == 0
+    listed = command("versions").out
+    version = next(line.strip() for line in listed.splitlines() if line.startswith("  /"))
+    (artifact,) = (path.parent for path in (project / ".skillsengine").rglob("base.json"))
+    for folder, name in ((version, "tiny@1"), (str(artifact), artifact.name)):
+        said = command("merge", folder, str(tmp_path / name), "--json")
+        assert said.code == 0, said.err
+        facts = json.loads(said.out)
+        assert (facts["version"], facts["dtype"]) == (name, "float32")
+        assert facts["agreement"]["same_answers"] == facts["agreement"]["prompts"] == 4
