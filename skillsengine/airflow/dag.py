@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from airflow.sdk import DAG, CronTriggerTimetable
+from airflow.sdk import DAG, CronTriggerTimetable, TriggerRule
 
 from skillsengine.airflow.describe import retrain_doc, scores_doc
 from skillsengine.airflow.form import Kind
@@ -17,9 +17,9 @@ from skillsengine.airflow.notify import deadline
 from skillsengine.airflow.periods import first_run, timetable
 from skillsengine.airflow.report import ReportTask
 from skillsengine.airflow.request import evaluation_params, retrain_params
-from skillsengine.airflow.tasks import ExperimentTask, RegisterTask, WaitForData, model_alias
+from skillsengine.airflow.tasks import ExperimentTask, RegisterTask, TrialsTask, TrialTask, WaitForData, model_alias
 from skillsengine.airflow.work import EVALUATIONS, RETRAIN
-from skillsengine.spec.schema import Experiment, StageResources
+from skillsengine.spec.schema import Experiment, StageResources, Sweep
 
 _ACTIVE_RUNS = 4
 """More than one, or a run that waits for its data for days would hold up whoever triggers another one by hand. What
@@ -58,6 +58,9 @@ def _retrain(experiment: Experiment, doc: str, shared: dict[str, Any]) -> DAG:
     ) as dag:
         before, pushed = _wait(experiment, "retrain", shared), None
         for name in RETRAIN:
+            if name == "finetune" and experiment.sweep is not None:
+                before = _sweep(experiment, experiment.sweep, before, shared)
+                continue
             kind = RegisterTask if name == "register" else ExperimentTask
             outlets = [model_alias(experiment.model_name)] if name == "register" else None
             task = kind(
@@ -80,6 +83,28 @@ def _retrain(experiment: Experiment, doc: str, shared: dict[str, Any]) -> DAG:
     _offer(dag, retrain_params(experiment))
     _weigh(dag, experiment.resources.priority)
     return dag
+
+
+def _sweep(experiment: Experiment, sweep: Sweep, before: Any, shared: dict[str, Any]) -> Any:
+    """`trials >> finetune (mapped over them) >> select`, behind `before`. Returns `select`.
+
+    At most `sweep.parallel` trainings of the experiment are at work at once, in all of its runs together.
+    """
+    trials = TrialsTask(task_id="trials", kind="retrain", **shared, execution_timeout=_LIGHT_TIMEOUT)
+    finetune = TrialTask.partial(
+        task_id="finetune",
+        kind="retrain",
+        max_active_tis_per_dag=sweep.parallel,
+        map_index_template="{{ task.tried }}",
+        **shared,
+        **_stage_settings(experiment, "finetune"),
+    ).expand(trial=trials.output)
+    # A trial that diverged is skipped. One that failed by chance stops the run: what is selected must not depend on it.
+    select = ExperimentTask(
+        task_id="select", kind="retrain", trigger_rule=TriggerRule.NONE_FAILED, max_active_tis_per_dag=1, **shared
+    )
+    before >> trials >> finetune >> select
+    return select
 
 
 def _evaluations(experiment: Experiment, doc: str, shared: dict[str, Any]) -> DAG:

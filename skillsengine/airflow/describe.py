@@ -15,6 +15,7 @@ def retrain_doc(experiment: Experiment, source: str, digest: str) -> str:
         "LoRA": e.lora.in_words,
         "training": f"{_plural(e.train.epochs, 'epoch')} of {_plural(e.train.effective_batch_size, 'row')} a step, "
         f"learning rate {e.train.learning_rate:g}, {e.train.lr_scheduler}",
+        **({} if e.sweep is None else {"sweep": e.sweep.in_words}),
         "longest text": f"{e.tokens.max_length} tokens"
         if e.tokens.max_length != "auto"
         else f"the {e.tokens.length_percentile:g}th percentile of the lengths",

@@ -9,6 +9,7 @@ a task with retries, and it runs after a task whose process or worker died too.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -66,12 +67,19 @@ class ReportTask(BaseOperator):  # type: ignore[misc]  # airflow ships no types
         ti, run_id = context["ti"], context["dag_run"].run_id
         states: Mapping[str, Any] = ti.get_task_states(dag_id=ti.dag_id, run_ids=[run_id]).get(run_id, {})
         order = [task.task_id for task in self.dag.topological_sort() if task.task_id != self.task_id]
-        failed = [task for task in order if str(states.get(task)) == "failed"]
-        if failed:
-            said = ti.xcom_pull(task_ids=failed[0], key=ERROR_KEY)
-            return "failed", f"{failed[0]}: {said or 'see its log; the process was ended before it could say why'}"
-        undone = [task for task in order if str(states.get(task)) != "success"]
-        return ("failed", f"{undone[0]}: did not run ({states.get(undone[0])})") if undone else ("success", None)
+        for task in order:
+            instances: list[tuple[int | None, str]] = [*_mapped(states, task)] or [(None, str(states.get(task)))]
+            for index, state in instances:
+                if state == "failed":
+                    name, said = _said(ti, task, index)
+                    return "failed", f"{name}: {said or 'see its log; the process was ended before it could say why'}"
+        for task in order:
+            mapped = _mapped(states, task)
+            # A trial that diverged is skipped, and `select` has gone on without it.
+            undone = [state for _, state in mapped if state not in ("success", "skipped")]
+            if undone or (not mapped and str(states.get(task)) != "success"):
+                return "failed", f"{task}: did not run ({undone[0] if undone else states.get(task)})"
+        return "success", None
 
     def _close(
         self, context: Mapping[str, Any], settings: Settings, state: str, error: str | None
@@ -106,6 +114,24 @@ class ReportTask(BaseOperator):  # type: ignore[misc]  # airflow ships no types
         url = run_url(airflow_address(), dag_run.dag_id, dag_run.run_id)
         name, dated = self._experiment.name, self._experiment.data.dated
         return About(name, dag_run.dag_id, dag_run.run_id, trigger_of(dag_run), partition if dated else None, url)
+
+
+def _mapped(states: Mapping[str, Any], task: str) -> list[tuple[int, str]]:
+    """(index, state) of each instance of a mapped task, as Airflow names them: `finetune_0`; none of any other task."""
+    return sorted(
+        (int(found[1]), str(state))
+        for name, state in states.items()
+        if (found := re.fullmatch(rf"{re.escape(task)}_(\d+)", name))
+    )
+
+
+def _said(ti: Any, task: str, index: int | None) -> tuple[str, str | None]:
+    """(the failed task's name, what it said); of a mapped one the trial's."""
+    if index is None:
+        return task, ti.xcom_pull(task_ids=task, key=ERROR_KEY)
+    trials = ti.xcom_pull(task_ids="trials") or []
+    name = trials[index] if index < len(trials) else f"{task}[{index}]"
+    return name, ti.xcom_pull(task_ids=task, key=ERROR_KEY, map_indexes=index)
 
 
 def _last_attempt(ti: Any) -> bool:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Asset, AssetAlias, BaseOperator, BaseSensorOperator
-from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout
+from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
 
 from skillsengine.airflow import work
 from skillsengine.airflow.form import Kind
@@ -18,6 +18,9 @@ from skillsengine.airflow.request import read_request
 from skillsengine.sources.errors import SourceUnavailable
 from skillsengine.spec.masking import mask_shapes
 from skillsengine.spec.schema import Experiment, format_duration
+
+if TYPE_CHECKING:
+    from skillsengine.pipeline.run import Run
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +40,7 @@ class ExperimentTask(BaseOperator):  # type: ignore[misc]  # airflow ships no ty
         # Known when the worker parses the file, so that a supervisor that dies before the task begins is noticed.
         self._parent = os.getppid()
 
-    def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
+    def execute(self, context: Mapping[str, Any]) -> Any:
         die_with_parent(self._parent)
         try:
             return self._work(context)
@@ -49,17 +52,52 @@ class ExperimentTask(BaseOperator):  # type: ignore[misc]  # airflow ships no ty
         raise failure(text, context)
 
     def _work(self, context: Mapping[str, Any]) -> dict[str, Any]:
-        request = read_request(context, self._experiment, self._kind)
-        run = work.open_for(request, self._experiment, work.settings_for(self._project), self._kind)
+        run = self._open(context)
         for note in run.sources.notes:
             log.info("note: %s", note)
         for override in run.overrides:
             log.info("overridden for this run: %s", override)
-        tasks = work.EVALUATIONS if self._kind == "evaluations" else {**work.RETRAIN, **work.PUSH}
-        result = tasks[self.task_id](run, ProgressLog(log))
+        result = self._do(run, ProgressLog(log))
         for line in work.describe(result):
             log.info("%s", line)
         return result
+
+    def _open(self, context: Mapping[str, Any]) -> Run:
+        request = read_request(context, self._experiment, self._kind)
+        return work.open_for(request, self._experiment, work.settings_for(self._project), self._kind)
+
+    def _do(self, run: Run, observer: work.Observer) -> dict[str, Any]:
+        tasks = work.EVALUATIONS if self._kind == "evaluations" else {**work.RETRAIN, **work.PUSH, **work.SWEEP}
+        return tasks[self.task_id](run, observer)
+
+
+class TrialsTask(ExperimentTask):
+    """`trials` of a sweep: the ids of the run's trials, which `finetune` is mapped over.
+
+    Those of the run as it was pinned, and not those that stand in the spec by now.
+    """
+
+    def execute(self, context: Mapping[str, Any]) -> list[str]:
+        trials: list[str] = super().execute(context)["trials"]
+        return trials
+
+
+class TrialTask(ExperimentTask):
+    """`finetune` of a sweep: one trial. One that diverged is skipped: the others go on without it."""
+
+    def __init__(self, *, trial: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._trial = trial
+        self.tried = trial.partition("[")[2].removesuffix("]") or trial
+
+    def execute(self, context: Mapping[str, Any]) -> Any:
+        result = super().execute(context)
+        for lost in result.get("diverged", ()):
+            raise AirflowSkipException(lost["reason"])
+        return result
+
+    def _do(self, run: Run, observer: work.Observer) -> dict[str, Any]:
+        return work.trial(run, self._trial, observer)
 
 
 class RegisterTask(ExperimentTask):

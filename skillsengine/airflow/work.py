@@ -96,6 +96,28 @@ def stage(name: str) -> Work:
     return work
 
 
+def finetune(run: Run, observer: Observer) -> Result:
+    """The training; of a run that was pinned as a sweep, though its DAG has no trials by now, all of them and the choice."""
+    from skillsengine.pipeline.run import run_stage
+
+    trained = run_stage(run, "finetune", observer)
+    if run.plan.adapter.stage == "select":
+        trained["steps"] += run_stage(run, "select", observer)["steps"]
+    return trained
+
+
+def trials(run: Run, observer: Observer) -> Result:
+    """The ids of the run's trainings, one where it was pinned before there was a sweep."""
+    return {"trials": [step.id for step in run.plan.of("finetune")]}
+
+
+def trial(run: Run, step_id: str, observer: Observer) -> Result:
+    """The work of one trial."""
+    from skillsengine.pipeline.run import run_stage
+
+    return run_stage(run, "finetune", observer, only=step_id)
+
+
 def gate(run: Run, observer: Observer) -> Result:
     from skillsengine.pipeline.run import run_gate
 
@@ -125,10 +147,17 @@ def score(run: Run, observer: Observer) -> Result:
     return run_evaluation(run, observer)
 
 
-RETRAIN: Mapping[str, Work] = {**{name: stage(name) for name in STAGES}, "gate": gate, "promote": promote}
+RETRAIN: Mapping[str, Work] = {
+    **{name: stage(name) for name in STAGES},
+    "finetune": finetune,
+    "gate": gate,
+    "promote": promote,
+}
 """The tasks of the retrain DAG, in their order."""
 PUSH: Mapping[str, Work] = {"push": push}
 """The task beside them that an experiment with `register.hub` has."""
+SWEEP: Mapping[str, Work] = {"trials": trials, "select": stage("select")}
+"""The tasks around `finetune` that an experiment with a `sweep` has."""
 EVALUATIONS: Mapping[str, Work] = {"score": score}
 """The tasks of the evaluations DAG."""
 
@@ -140,6 +169,8 @@ def describe(result: Mapping[str, Any]) -> list[str]:
         done = "cached" if step["cached"] else f"{step['seconds']:.1f} s"
         numbers = [f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in _plain(step["summary"])]
         lines.append(" · ".join([f"{step['id']}: {done}", *numbers]))
+    lines += [f"{lost['id']}: diverged: {lost['reason']}" for lost in result.get("diverged", ())]
+    lines += [f"to train: {trial}" for trial in result.get("trials", ())]
     for name, metrics in result.get("cells", {}).items():
         lines.append(" · ".join([name, *(f"{k} {v:.4g}" for k, v in _plain(metrics) if isinstance(v, float))]))
     if result.get("passed_over"):

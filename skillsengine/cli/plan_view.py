@@ -90,17 +90,14 @@ def _state(found: Outlook) -> None:
 
 def _facts(found: Outlook) -> Iterator[tuple[str, str]]:
     known = found.forecast
-    trains = "finetune" not in found.cached
+    trains = any(step.id not in found.cached for step in found.plan.of("finetune"))
     if known.train_rows is not None:
         yield "rows", _rows(known)
     if known.steps is not None:
-        train = found.plan.experiment.train
-        yield (
-            "steps",
-            f"{_number(known.steps)} optimizer steps ({train.epochs:g} epochs, {train.effective_batch_size} rows a step)",
-        )
+        yield "steps", f"{_number(known.steps)} optimizer steps ({_each_training(found)})"
     if known.tokens is not None:
-        yield "tokens", f"{_number(known.tokens)} to train on in all epochs ({known.tokens.basis})"
+        of_all = " of all trials" if found.plan.experiment.sweep else ""
+        yield "tokens", f"{_number(known.tokens)} to train on in all epochs{of_all} ({known.tokens.basis})"
     if trains and known.trainable_parameters is not None:
         yield (
             "adapter",
@@ -112,6 +109,17 @@ def _facts(found: Outlook) -> Iterator[tuple[str, str]]:
     for dag in found.dags:
         yield "DAG", str(dag)
     yield "tasks", _tasks(found.dags[0])
+
+
+def _each_training(found: Outlook) -> str:
+    """`3 epochs, 16 rows a step`; of a sweep only what its trials share."""
+    specs = [step.spec.train for step in found.plan.of("finetune")]
+    told = [f"{len(specs)} trials"] if found.plan.experiment.sweep else []
+    if len({train.epochs for train in specs}) == 1:
+        told.append(f"{specs[0].epochs:g} epochs")
+    if len({train.effective_batch_size for train in specs}) == 1:
+        told.append(f"{specs[0].effective_batch_size} rows a step")
+    return ", ".join(told)
 
 
 def _rows(known: Forecast) -> str:
@@ -148,12 +156,13 @@ def _time(found: Outlook) -> Iterator[tuple[str, str]]:
         parts = ": " + ", ".join(f"{name} {seconds_text(known.seconds[name].value)}" for name in longest)
         if len(known.seconds) == 1:
             parts = f" for {longest[0]}"
-        basis = known.seconds.get("finetune", known.seconds[longest[0]]).basis
+        training = next((name for name in longest if name.startswith("finetune")), longest[0])
+        basis = known.seconds[training].basis
         yield "time", f"about {seconds_text(known.total_seconds)}{parts} ({basis})"
     if not known.untimed:
         return
     told = f"unknown for {_some(known.untimed)}"
-    if "finetune" in known.untimed:
+    if any(name.startswith("finetune") for name in known.untimed):
         lengths = "`skillsengine run SPEC --until profile` measures the texts" if known.tokens is None else ""
         speed = "`skillsengine run SPEC --limit 8` measures the speed" if known.speed is None else ""
         told += f": {' and '.join(filter(None, (lengths, speed)))}"

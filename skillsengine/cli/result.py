@@ -82,7 +82,7 @@ def _example(text: str, row: dict[str, Any]) -> Text:
 
 def _next(plan: Plan, store: Store, catalog: Catalog, url: str | None, console: Console) -> None:
     model = plan.experiment.model_name
-    version = catalog.find_version(model, plan.step("finetune").digest)
+    version = catalog.find_version(model, plan.adapter.digest)
     console.print("\n[bold]Where to look next[/]")
     if url:
         console.print(f"  Airflow:    {url}/dags/{plan.experiment.name}")
@@ -91,7 +91,7 @@ def _next(plan: Plan, store: Store, catalog: Catalog, url: str | None, console: 
         console.print(
             f"  registered: {model}@{version.number} ({', '.join(sorted(aliases)) or 'no alias'})  {version.path}"
         )
-    finetuned = store.get("finetune", plan.step("finetune").digest)
+    finetuned = store.get(plan.adapter.stage, plan.adapter.digest)
     if finetuned:
         facts = finetuned.summary
         console.print(

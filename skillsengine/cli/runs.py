@@ -31,7 +31,8 @@ def run(
     partition: Partition = None,
     set_: Sets = None,
     until: Annotated[
-        str | None, typer.Option(metavar="STAGE", help=f"Stop after this stage: {', '.join(STAGES)}.")
+        str | None,
+        typer.Option(metavar="STAGE", help=f"Stop after this stage: {', '.join(STAGES)}, of a sweep select."),
     ] = None,
     limit: Annotated[
         int | None,
@@ -75,13 +76,15 @@ def run(
 
 
 def _stages(opened: Run, until: str | None) -> None:
-    for stage in STAGES:
+    for stage in opened.plan.stages:
         started = time.monotonic()
         result = run_stage(opened, stage, line_observer())
         for step in result["steps"]:
             state = ("cached", "green") if step["cached"] else (seconds_text(step["seconds"]), "cyan")
             told = summary_line(stage_of(step["id"]), step["summary"])
             out.print(Text.assemble((step["id"], "bold"), " ", state, " ", told))
+        for lost in result.get("diverged", ()):
+            out.print(Text.assemble((lost["id"], "bold"), " ", ("diverged", "red"), f" {lost['reason']}"))
         if "skipped" in result:
             out.print(f"[bold]{stage}[/] skipped: {result['skipped']}")
         out.print(f"  [dim]{stage}: {seconds_text(time.monotonic() - started)}[/]")

@@ -85,27 +85,31 @@ class _Forecaster:
         self._spec = plan.experiment
         self._window = [step for step in plan.of("format") if step.id in plan.step("profile").inputs]
         self._made = {step.id: self._artifact(step) for step in plan.steps}
+        self._trainings = plan.of("finetune")
+        """One, or the trials of a sweep: all on the same rows."""
 
     def whole(self, to_run: Collection[str]) -> Forecast:
         train, validation = self._training()
         max_length = self._max_length()
-        tokens, steps = self._tokens(train, validation), self._steps(train)
-        lora, shape = self._spec.lora, self._shape
+        tokens = {step.id: self._tokens(step, train, validation) for step in self._trainings}
+        shape = self._shape
         longest = None if max_length is None else int(max_length.value)
+        # Of a sweep the largest trial says what memory it takes.
+        spec = max((step.spec for step in self._trainings), key=lambda spec: spec.lora.r)
         seconds = {}
         for step in self._plan.steps:
-            if step.id in to_run and (figure := self._seconds(step, tokens)):
+            if step.id in to_run and (figure := self._seconds(step, tokens.get(step.id))):
                 seconds[step.id] = figure
         return Forecast(
             rows=_sum([self._rows_of(step) for step in self._window]),
             train_rows=train,
             validation_rows=validation,
-            tokens=tokens,
-            steps=steps,
+            tokens=_sum(list(tokens.values())),
+            steps=_sum([self._steps(step, train) for step in self._trainings]),
             max_length=max_length,
             base_parameters=shape.parameters if shape else None,
-            trainable_parameters=adapter_parameters(shape, lora) if shape else None,
-            memory=training_memory(shape, self._spec, longest) if shape else None,
+            trainable_parameters=adapter_parameters(shape, spec.lora) if shape else None,
+            memory=training_memory(shape, spec, longest) if shape else None,
             measured_memory=self._peak(),
             speed=self._speed(),
             seconds=seconds,
@@ -132,7 +136,7 @@ class _Forecaster:
     def _training(self) -> tuple[Figure | None, Figure | None]:
         """Texts to train on and to validate with."""
         names = ("train_rows", "validation_rows")
-        if (made := self._made["finetune"]) is not None:
+        if (made := next(filter(None, (self._made[step.id] for step in self._trainings)), None)) is not None:
             train, validation = (Figure(made.summary[name], True, "the finetune artifact") for name in names)
             return train, validation
         if (made := self._made["profile"]) is not None:
@@ -162,13 +166,13 @@ class _Forecaster:
             return train, validation
         return None, None
 
-    def _steps(self, train: Figure | None) -> Figure | None:
-        made = self._made["finetune"]
+    def _steps(self, step: Step, train: Figure | None) -> Figure | None:
+        made = self._made[step.id]
         if made is not None:
             return Figure(made.summary["steps"], True, "the finetune artifact")
         if train is None or train.value < 1:
             return None
-        return replace(train, value=optimizer_steps(int(train.value), self._spec.train))
+        return replace(train, value=optimizer_steps(int(train.value), step.spec.train))
 
     def _max_length(self) -> Figure | None:
         if self._spec.tokens.max_length != "auto":
@@ -179,21 +183,21 @@ class _Forecaster:
         past = self._past("profile", "max_length")
         return next((Figure(step.summary["max_length"], False, run.name) for run, step in past), None)
 
-    def _tokens(self, train: Figure | None, validation: Figure | None) -> Figure | None:
-        """Tokens of all texts that are trained on, in all epochs."""
-        if (made := self._made["finetune"]) is not None:
+    def _tokens(self, step: Step, train: Figure | None, validation: Figure | None) -> Figure | None:
+        """Tokens of all texts that a training is on, in all epochs."""
+        if (made := self._made[step.id]) is not None:
             return Figure(made.summary["tokens"], True, "the finetune artifact")
         if train is None or not train.value:
             return None
-        epochs = self._spec.train.epochs
+        epochs = step.spec.train.epochs
         if (made := self._made["profile"]) is not None:
             both = train.value + (validation.value if validation else 0)
             return Figure(round(made.summary["tokens"] * train.value / both * epochs), False, "the profile artifact")
-        for run, step in self._past("finetune", "tokens", "train_rows", "epochs"):
-            a_text = step.summary["tokens"] / (step.summary["train_rows"] * step.summary["epochs"])
+        for run, past in self._past("finetune", "tokens", "train_rows", "epochs"):
+            a_text = past.summary["tokens"] / (past.summary["train_rows"] * past.summary["epochs"])
             return Figure(round(a_text * train.value * epochs), False, f"{a_text:.0f} a text in {run.name}")
-        for run, step in self._history.measured("profile", smoke_tests=True):
-            facts, limit = step.summary, run.row.options.get("limit") or {}
+        for run, past in self._history.measured("profile", smoke_tests=True):
+            facts, limit = past.summary, run.row.options.get("limit") or {}
             if facts.get("rows") and facts.get("longest", 0) < limit.get("tokens", 0):  # no text was cut
                 a_text = facts["tokens"] / facts["rows"]
                 basis = f"{a_text:.0f} a text in {run.name}"
@@ -204,10 +208,10 @@ class _Forecaster:
         """Whole runs that came to the end of a step, newest first, whether it was cached there or not; those whose summary
         has all of `names`: an older version of the stage may have counted less."""
         for run in self._history.runs:
-            step = run.steps.get(step_id)
-            ended = step is not None and not run.smoke_test and step.state in ("done", "cached")
-            if step is not None and ended and all(step.summary.get(name) for name in names):
-                yield run, step
+            for step in run.named(step_id):
+                ended = not run.smoke_test and step.state in ("done", "cached")
+                if ended and all(step.summary.get(name) for name in names):
+                    yield run, step
 
     def _alike(self, run: PastRun) -> bool:
         """Whether a run's model worked on the same kind of device, with the same base."""

@@ -77,6 +77,9 @@ def note(experiment: Experiment, plan: Plan, catalog: Catalog, run_pk: int, stat
         if f"evaluate[{subject}]" in steps
     }
     shown = ", ".join(f"{subject} {score:.3f}" for subject, score in scores.items() if isinstance(score, float))
+    chosen = steps[plan.adapter.id].summary if plan.adapter.id in steps else {}
+    lost = f" ({chosen['diverged']} diverged)" if chosen.get("diverged") else ""
+    trial = f" · best of {chosen['trials']} trials: {chosen['trial']}{lost}" if "trials" in chosen else ""
     champion = " · champion" if catalog.alias(version.model, "champion") == version.number else ""
     told = f"F1: {shown}" if shown else "no labels, so no F1"
-    return f"{name} · {plan.partition} · {told}{champion}"
+    return f"{name} · {plan.partition} · {told}{trial}{champion}"

@@ -40,6 +40,12 @@ class PastRun:
         """A value of the spec that the run was pinned to; None where that spec has no such field."""
         return self.row.spec.get(section, {}).get(field)
 
+    def named(self, step_id: str) -> list[StepRow]:
+        """The step of that id; of `finetune` the trials, where the run was a sweep."""
+        if step_id in self.steps:
+            return [self.steps[step_id]]
+        return [step for step in self.steps.values() if step_id == step.stage == "finetune"]
+
 
 class History:
     """The newest runs of one experiment, and the artifacts that their steps named."""
@@ -72,7 +78,7 @@ class History:
             # What the run's adapter was made of and scored on comes first: where the champion was scored beside it with a
             # cleaning of its own, the row of the partition tells of that one.
             for name, input_name in (("finetune", step_id), ("evaluate[base]", "format")):
-                row = run.steps.get(name)
+                row = next(iter(run.named(name)), None)
                 artifact = self._store.get(row.stage, row.digest) if row else None
                 digest = artifact.manifest.inputs.get(input_name) if artifact else None
                 if digest and (input_name == step_id or step_id == f"format[{run.row.partition}]"):
@@ -83,6 +89,6 @@ class History:
     def measured(self, step_id: str, *, smoke_tests: bool = False) -> Iterator[tuple[PastRun, StepRow]]:
         """The steps of that id that were really done, newest first."""
         for run in self.runs:
-            step = run.steps.get(step_id)
-            if step is not None and step.state == "done" and (smoke_tests or not run.smoke_test):
-                yield run, step
+            for step in run.named(step_id):
+                if step.state == "done" and (smoke_tests or not run.smoke_test):
+                    yield run, step

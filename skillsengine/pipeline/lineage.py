@@ -104,7 +104,7 @@ def _node(store: Store, stage: str, digest: str, key: str | None, places: Mappin
     manifest = artifact.manifest
     return Node(
         manifest.stage,
-        manifest.key,
+        manifest.key or key,
         digest,
         present=True,
         created=manifest.created,
@@ -113,6 +113,7 @@ def _node(store: Store, stage: str, digest: str, key: str | None, places: Mappin
         inputs=tuple(
             _node(store, name.partition("[")[0], found, name.partition("[")[2].rstrip("]") or None, places)
             for name, found in manifest.inputs.items()
+            if manifest.stage != "select" or name == f"finetune[{manifest.summary['trial']}]"  # the others went nowhere
         ),
         files=_files(artifact, places),
     )

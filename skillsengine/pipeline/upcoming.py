@@ -64,7 +64,9 @@ def upcoming(experiment: Experiment, now: datetime) -> tuple[UpcomingDag, Upcomi
     schedule = experiment.effective_schedule
     waits = ("wait_for_data",) if schedule == "partition" else ()
     pushes = ("push",) if experiment.register.hub is not None else ()
-    retrain = (*waits, *STAGES, "gate", "promote", *pushes, "report")
+    sweep = {"finetune": ("trials", "finetune", "select")} if experiment.sweep is not None else {}
+    stages = [name for stage in STAGES for name in sweep.get(stage, (stage,))]
+    retrain = (*waits, *stages, "gate", "promote", *pushes, "report")
     evaluations = "partition" if schedule == "partition" else "none"
     return (
         _dag(experiment, experiment.name, schedule, [(name, name) for name in retrain], now),

@@ -58,7 +58,7 @@ def check(root: Node, *, incomplete: bool = False) -> tuple[Experiment | None, l
         checker.report_rules(data, errors)
     if experiment is not None and experiment.sweep is not None:
         checker.report_trials(experiment)
-    return (None if broken else experiment), list(checker.problems.values())
+    return (None if broken or checker.problems else experiment), list(checker.problems.values())
 
 
 @dataclass

@@ -11,7 +11,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from skillsengine.stages.contract import Progress, StageError
+from skillsengine.stages.contract import Diverged, Progress
 
 _RECENT = 10
 """Steps over which the speed shown is averaged."""
@@ -47,7 +47,7 @@ class TrainingLog:
     def add(self, entry: Mapping[str, Any]) -> None:
         """Take in one entry and report it.
 
-        Raises StageError if the loss is not a number any more.
+        Raises Diverged if the loss is not a number any more.
         """
         record = self._take(entry)
         if "eval_loss" in entry:
@@ -102,7 +102,7 @@ class TrainingLog:
             return None  # the Trainer's closing words
         step = entry["step"]
         if not math.isfinite(entry["loss"]):
-            raise StageError(
+            raise Diverged(
                 f"the training loss is {entry['loss']} at step {step} of {self._total} (learning rate "
                 f"{entry['learning_rate']:.3g}; the last finite loss was {self._last_loss()}). The training has "
                 "diverged: lower train.learning_rate, or add train.warmup_steps."

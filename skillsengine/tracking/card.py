@@ -270,6 +270,9 @@ def _settings(facts: CardFacts) -> str:
         ("seed", str(train.seed)),
         ("longest text", f"{facts.lengths.get('max_length', _NONE)} tokens"),
     ]
+    if "trials" in done:
+        chosen = f"{done['trial']}: the best {done['metric']} of {done['trials']} trials"
+        rows.append(("chosen by a sweep", chosen + (f" ({done['diverged']} diverged)" if done["diverged"] else "")))
     if facts.base.get("revision"):
         rows.insert(1, ("base revision", f"`{facts.base['revision']}`"))
     if facts.base.get("weights_sha256"):

@@ -34,8 +34,10 @@ class TaskInstance:
     def xcom_push(self, key: str, value: Any) -> None:
         self.xcoms[None, key] = value
 
-    def xcom_pull(self, task_ids: str | None = None, key: str = "return_value") -> Any:
-        return self.xcoms.get((task_ids, key))
+    def xcom_pull(
+        self, task_ids: str | None = None, key: str = "return_value", *, map_indexes: int | None = None
+    ) -> Any:
+        return self.xcoms.get((task_ids if map_indexes is None else f"{task_ids}_{map_indexes}", key))
 
     def get_task_states(self, dag_id: str, run_ids: list[str]) -> dict[str, dict[str, str]]:
         return {run_ids[0]: self.states}

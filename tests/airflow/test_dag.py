@@ -12,6 +12,7 @@ from airflow.sdk import DAG, CronPartitionTimetable, CronTriggerTimetable, Deadl
 from airflow.serialization.serialized_objects import DagSerialization
 
 from skillsengine.airflow.dag import build
+from skillsengine.pipeline.upcoming import upcoming
 from skillsengine.spec.load import resolved
 from skillsengine.spec.schema import Experiment
 
@@ -19,9 +20,12 @@ DATED = {"source": "ads/{partition}.jsonl"}
 CHAIN = ["format", "profile", "finetune", "evaluate", "register", "gate", "promote", "report"]
 
 
+def experiment_of(**spec: Any) -> Experiment:
+    return Experiment.model_validate({"name": "demo", "schedule": "none", "data": DATED} | spec)
+
+
 def built(**spec: Any) -> tuple[DAG, DAG]:
-    data = {"name": "demo", "schedule": "none", "data": DATED} | spec
-    experiment = Experiment.model_validate(data)
+    experiment = experiment_of(**spec)
     return build(json.dumps(resolved(experiment)), source="experiments/demo.yaml", digest="d" * 64, project="/p")
 
 
@@ -39,6 +43,34 @@ def test_names_and_order_of_tasks() -> None:
     retrain, evaluations = built()
     assert retrain.dag_id == "demo" and chain(retrain) == CHAIN
     assert evaluations.dag_id == "demo.evaluations" and chain(evaluations) == ["score", "report"]
+
+
+SWEPT = ["format", "profile", "trials", "finetune", "select", *CHAIN[3:]]
+
+
+def test_a_sweep_maps_finetune_over_its_trials() -> None:
+    sweep = {"lora.r": [4, 8], "train.learning_rate": [0.1, 0.2]}
+    own = {"queue": "huge", "pool": "gpus", "retries": 1, "timeout": "6h"}
+    retrain, evaluations = built(sweep=sweep, resources={"queue": "cpu", "stages": {"finetune": own}})
+    assert chain(retrain) == SWEPT and chain(evaluations) == ["score", "report"]
+    for dag in (
+        retrain,
+        DagSerialization.deserialize_dag(json.loads(json.dumps(DagSerialization.to_dict(retrain)["dag"]))),
+    ):
+        finetune, select = dag.get_task("finetune"), dag.get_task("select")
+        assert finetune.is_mapped and finetune.max_active_tis_per_dag == 1, "one GPU has one training at a time"
+        assert (finetune.queue, finetune.pool, finetune.retries) == ("huge", "gpus", 1)
+        assert (select.queue, select.trigger_rule) == ("cpu", "none_failed"), "a trial that diverged is skipped"
+    assert weights(retrain) == list(range(1, 11))
+    trial = retrain.get_task("finetune").unmap({"trial": "finetune[r=4, learning_rate=0.1]"})
+    assert (trial.tried, trial.map_index_template) == ("r=4, learning_rate=0.1", "{{ task.tried }}")
+    assert trial.execution_timeout == timedelta(hours=6)
+    parallel, _ = built(sweep=sweep | {"parallel": 4})
+    assert parallel.get_task("finetune").max_active_tis_per_dag == 4
+    assert (
+        "| sweep | 4 trials of lora.r and train.learning_rate, the best by validation_loss goes on |" in retrain.doc_md
+    )
+    assert [task.name for task in upcoming(experiment_of(sweep=sweep), datetime.now(UTC))[0].tasks] == SWEPT
 
 
 def test_only_a_partition_schedule_waits_for_data() -> None:

@@ -44,6 +44,33 @@ def report(
     return result
 
 
+SWEPT: dict[str, Any] = {"sweep": {"lora.r": [2, 4]}}
+
+
+def sweep_report(project: Path, trials: tuple[str, str], select: str = "success", said: str = "") -> dict[str, Any]:
+    states = dict.fromkeys(("format", "profile", "trials"), "success")
+    states |= {"finetune_0": trials[0], "finetune_1": trials[1], "select": select}
+    states |= dict.fromkeys(BEFORE[3:], "success" if select == "success" else "upstream_failed")
+    retrain, _ = build(tiny_experiment(**SWEPT).model_dump_json(), source="s", digest="d", project=str(project))
+    given = make_context(states=states)
+    given["ti"].xcoms = {("trials", "return_value"): ["finetune[r=2]", "finetune[r=4]"]}
+    if said:
+        given["ti"].xcoms["finetune_1", tasks.ERROR_KEY] = said
+    result: dict[str, Any] = retrain.get_task("report").execute(given)
+    return result
+
+
+def test_a_trial_that_failed_is_told_by_its_name(project: Path) -> None:
+    result = sweep_report(project, ("success", "failed"), "upstream_failed", "the device ran out of memory")
+    assert result == {"state": "failed", "note": "failed: finetune[r=4]: the device ran out of memory"}
+    result = sweep_report(project, ("success", "upstream_failed"), "upstream_failed")
+    assert result["note"] == "failed: finetune: did not run (upstream_failed)"
+
+
+def test_a_trial_that_diverged_fails_nothing(project: Path) -> None:
+    assert sweep_report(project, ("success", "skipped"))["state"] == "success"
+
+
 def row(project: Path) -> Any:
     return Catalog.open(f"sqlite:///{project / '.skillsengine' / 'catalog.db'}").get_run("tiny", "manual__1")
 

@@ -8,7 +8,12 @@ from typing import Any
 
 import pytest
 from airflow.sdk import DAG
-from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleException, AirflowSensorTimeout
+from airflow.sdk.exceptions import (
+    AirflowFailException,
+    AirflowRescheduleException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+)
 
 from skillsengine.airflow import tasks, work
 from skillsengine.airflow.dag import build
@@ -104,6 +109,33 @@ def test_everything_else_is_tried_again(project: Path, monkeypatch: pytest.Monke
     with pytest.raises(ConnectionError):
         retrain.get_task("format").execute(given)
     assert given["ti"].xcoms[None, tasks.ERROR_KEY] == "postgresql://**********@db is away"
+
+
+def test_trials_are_those_of_the_run_as_it_was_pinned(project: Path) -> None:
+    write_month(project / "data" / "ads" / "2026-04.jsonl", "2026-04")
+    swept, _ = dags(project, sweep={"lora.r": [2, 4]})
+    assert swept.get_task("trials").execute(make_context()) == ["finetune[r=2]", "finetune[r=4]"]
+    edited, _ = dags(project, sweep={"lora.r": [2, 4, 8]})
+    assert edited.get_task("trials").execute(make_context()) == ["finetune[r=2]", "finetune[r=4]"]
+    assert len(edited.get_task("trials").execute(make_context(run_id="next"))) == 3
+    plain, _ = dags(project)
+    with pytest.raises(AirflowFailException, match="run stage `format` of this run first"):
+        plain.get_task("finetune").execute(make_context())  # it would train all, and select
+
+
+def test_a_trial_that_diverged_is_skipped_with_its_reason(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def trial(run: Any, step_id: str, observer: Any) -> dict[str, Any]:
+        asked.append(step_id)
+        return {"steps": [], "diverged": [{"id": step_id, "reason": "the training loss is nan"}]}
+
+    monkeypatch.setattr(work, "trial", trial)
+    swept, _ = dags(project, sweep={"lora.r": [2, 4]})
+    task = swept.get_task("finetune").unmap({"trial": "finetune[r=4]"})
+    with pytest.raises(AirflowSkipException, match="the training loss is nan"):
+        task.execute(make_context())
+    assert asked == ["finetune[r=4]"]
 
 
 def waiting(project: Path, **sections: Any) -> Any:

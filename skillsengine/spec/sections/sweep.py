@@ -18,13 +18,18 @@ NOT_SWEPT = frozenset(
         # Memory, speed and what people are told: the adapter stays the same.
         "train.per_device_batch_size",
         "train.batching",
-        "train.sample_predictions",
         "train.logging_steps",
         "train.checkpoint_steps",
         "train.gradient_checkpointing",
+        "train.sample_predictions",
+        # Which adapter of a training is kept: the trials are compared by the same rule.
+        "train.best_by",
+        "train.early_stopping_patience",
+        "train.eval_steps",
+        "train.eval_rows",
     }
 )
-"""Fields of `lora` and `train` that change nothing of what is learned; a test holds this against `finetune`."""
+"""Fields of `lora` and `train` that are not tried out; a test holds this against what `finetune` reads."""
 
 
 def _lists() -> dict[str, Any]:
@@ -57,12 +62,23 @@ class Sweep(_Lists):
     """Train so many of the combinations only, drawn with `train.seed`; null trains all, which may be 64."""
     metric: Literal["validation_loss"] = "validation_loss"
     """What the trials are compared by, on the validation rows; of equal ones the earlier wins."""
+    parallel: int = Field(1, ge=1, le=MOST_TRIALS)
+    """Trials that Airflow trains at once, each on a GPU of its own; the slots of the pool bound them too."""
 
     @property
     def values(self) -> dict[str, tuple[Any, ...]]:
         """Dotted path of each swept field -> the values to try, both in the order of the schema."""
         paths = (path for path in type(self).model_fields if "." in path)
         return {path: tuple(values) for path in paths if (values := getattr(self, path)) is not None}
+
+    @property
+    def in_words(self) -> str:
+        """`4 trials of lora.r and train.learning_rate, the best by validation_loss goes on`, for people."""
+        *others, last = self.values
+        paths = f"{', '.join(others)} and {last}" if others else last
+        drawn = self.samples is not None and self.samples < self.combinations
+        count = f"{self.samples} of {self.combinations:,}" if drawn else str(self.combinations)
+        return f"{count} {'trial' if count == '1' else 'trials'} of {paths}, the best by {self.metric} goes on"
 
     @property
     def combinations(self) -> int:
