@@ -9,11 +9,10 @@ from rich.table import Table
 from rich.text import Text
 
 from skillsengine.cli.console import out, print_table, seconds_text
+from skillsengine.cli.memory_view import memory_lines
 from skillsengine.pipeline.forecast import Figure, Forecast
 from skillsengine.pipeline.outlook import Outlook
 from skillsengine.pipeline.upcoming import UpcomingDag
-
-_GB = 2**30
 
 
 def show_outlook(found: Outlook) -> None:
@@ -104,7 +103,7 @@ def _facts(found: Outlook) -> Iterator[tuple[str, str]]:
             f"{known.trainable_parameters:,} parameters to train beside {_large(known.base_parameters or 0)} frozen ones",
         )
     if trains:
-        yield from _memory(found)
+        yield from memory_lines(found)
         yield from _time(found)
     for dag in found.dags:
         yield "DAG", str(dag)
@@ -127,26 +126,6 @@ def _rows(known: Forecast) -> str:
     if known.validation_rows is not None and known.validation_rows.value:
         told += f", {_number(known.validation_rows)} to validate"
     return told + (f" ({known.train_rows.basis})" if known.train_rows else "")
-
-
-def _memory(found: Outlook) -> Iterator[tuple[str, str]]:
-    known, memory, spec = found.forecast, found.forecast.memory, found.plan.experiment
-    device = "on the GPU" if spec.resources.device == "cuda" else "on the CPU, beside Python's own 1 GB"
-    if memory is not None:
-        parts = f"base {_gb(memory.base)}, adapter and optimizer {_gb(memory.adapter)}"
-        whole, batch = memory.base + memory.adapter, spec.train.per_device_batch_size
-        if memory.activations is None:
-            more = f"{_gb(1000 * memory.of_a_token)} more for each 1,000 tokens of a batch"
-            yield "memory", f"about {_gb(whole)} {device} ({parts}), and {more}: the longest text is not known yet"
-        else:
-            texts = f"{batch} texts of {known.max_length.value if known.max_length else 0:,.0f} tokens"
-            told = f"about {_gb(whole + memory.activations)} {device}: {parts}, activations {_gb(memory.activations)} ({texts})"
-            yield "memory", told
-    if known.measured_memory is not None:
-        yield (
-            "" if memory else "memory",
-            f"{_gb(known.measured_memory.value)} measured in {known.measured_memory.basis}",
-        )
 
 
 def _time(found: Outlook) -> Iterator[tuple[str, str]]:
@@ -200,7 +179,3 @@ def _large(count: int) -> str:
     return (
         f"{count / 1e9:.1f} billion" if count >= 1e9 else f"{count / 1e6:.1f} million" if count >= 1e6 else f"{count:,}"
     )
-
-
-def _gb(size: float) -> str:
-    return f"{size / _GB:.1f} GB" if size >= _GB / 10 else f"{size / 2**20:.1f} MB"

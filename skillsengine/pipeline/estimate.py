@@ -15,6 +15,18 @@ _NF4 = 0.5 + 1 / 64 + 4 / (64 * 256)
 """Bytes a weight: 4 bits, one 8-bit scale for 64 weights, one float32 for 256 of these scales."""
 _TRAINED = 4 + 4 + 8
 """Bytes of a trainable parameter: itself, its gradient, AdamW's two moments, all float32."""
+_FRAMEWORK = {"cpu": 0.6 * 2**30, "cuda": 1.0 * 2**30}
+"""Bytes of Python with its libraries (measured); of CUDA's context and workspaces (about; not measured)."""
+_HELD = {"cpu": 0.85, "cuda": 0.0}
+"""What the allocator holds and cannot use, to what activations take. On a CPU measured (`benchmarks.estimates`): freed pieces
+leave gaps in glibc's heap. A low MALLOC_MMAP_THRESHOLD_ would close them, for half as much time again. On CUDA torch's caching
+allocator leaves little; not measured."""
+_AUTO_TOKENS = {"cpu": 2_048, "cuda": 16_384}
+"""Of a forward pass with `per_device_batch_size: auto`: `stages.micro_batches`."""
+CARDS = (12, 16, 24, 40, 48, 80, 141)
+"""GB of the GPUs that there are: RTX 4070, T4, RTX 4090 and A10, A100, L40S, A100 and H100, H200."""
+_USABLE = 0.95
+"""Of a card: its driver and the screen take some."""
 _SUPERVISED = 0.25
 """Share of a text's tokens that its answer is taken to have; with the others no logits are computed."""
 
@@ -76,10 +88,28 @@ class Memory:
     """What each token of a micro-batch adds."""
     tokens: int | None
     """Tokens of the longest micro-batch; None where the longest text is not known yet."""
+    framework: float
+    """What Python, its libraries and CUDA take for themselves."""
+    held: float
+    """What the allocator holds and cannot use, to what activations take."""
 
     @property
     def activations(self) -> float | None:
         return None if self.tokens is None else self.tokens * self.of_a_token
+
+    @property
+    def total(self) -> float | None:
+        """All parts; None where the longest text is not known yet."""
+        activations = self.activations
+        return (
+            None if activations is None else self.base + self.adapter + self.framework + (1 + self.held) * activations
+        )
+
+    @property
+    def card(self) -> int | None:
+        """The smallest common GPU that it fits in, in GB; None where there is none, or the longest text is not known."""
+        total = self.total
+        return None if total is None else next((size for size in CARDS if total <= _USABLE * size * 2**30), None)
 
 
 def steps_per_epoch(rows: int, train: Train) -> int:
@@ -124,12 +154,13 @@ def training_memory(shape: Shape, experiment: Experiment, longest: int | None) -
     - activations: what the backward pass of a layer needs of each token. Counted on transformers' Llama with peft's adapters
       (attention that keeps no scores: Dao et al., 2022; no dropout): two vectors of the hidden size, two of the queries', two
       of the keys', four of the feed-forward part's, r for each adapter, with DoRA two of each adapted module's output, and in
-      float32 the two that the norms take in. Where
-      activations are recomputed (`train.gradient_checkpointing`), of each layer only the vector that it takes in, and one
-      layer's at a time (Chen et al., 2016). Then the logits, with a quarter of the tokens supervised: in the number format,
-      as float32, their softmax and its gradient.
+      float32 the two that the norms take in. Where activations are recomputed (`train.gradient_checkpointing`), of each layer
+      only the vector that it takes in, and one layer's at a time (Chen et al., 2016). Then the logits, with a quarter of the
+      tokens supervised: in the number format, as float32, their softmax and its gradient.
+    - framework: Python and its libraries, CUDA's own.
+    - held: what the allocator cannot use.
 
-    Python, its libraries and CUDA's own (about 1 GB each), and what the allocator cannot use, come on top.
+    On a CPU within 15% of what was measured (`benchmarks.estimates`). Nothing was measured on a GPU.
     """
     lora, device = experiment.lora, experiment.resources.device
     targets, trainable = _targets(shape, lora), adapter_parameters(shape, lora)
@@ -152,8 +183,25 @@ def training_memory(shape: Shape, experiment: Experiment, longest: int | None) -
     else:
         kept = shape.layers * of_layer
     logits = _SUPERVISED * shape.vocabulary * (12 if width == 4 else 14)
-    tokens = None if longest is None else longest * experiment.train.per_device_batch_size
-    return Memory(base, _TRAINED * trainable, kept + logits, tokens)
+    tokens = None if longest is None else _at_once(experiment.train, device, longest)
+    return Memory(base, _TRAINED * trainable, kept + logits, tokens, _FRAMEWORK[device], _HELD[device])
+
+
+def memory_by_quantization(shape: Shape, experiment: Experiment, longest: int | None) -> dict[str, Memory]:
+    """`training_memory` of the same training with each quantization; empty for unknown targets."""
+    found: dict[str, Memory] = {}
+    for quantization in ("nf4", "int8", "none"):
+        base = experiment.base.model_copy(update={"quantization": quantization})
+        if memory := training_memory(shape, experiment.model_copy(update={"base": base}), longest):
+            found[quantization] = memory
+    return found
+
+
+def _at_once(train: Train, device: str, longest: int) -> int:
+    """Tokens of the largest forward pass, padding included; a text that is longer than all of it stands alone."""
+    if train.per_device_batch_size == "auto":
+        return max(longest, min(longest * train.effective_batch_size, _AUTO_TOKENS[device]))
+    return longest * train.per_device_batch_size
 
 
 def _kept_of_layer(shape: Shape, lora: Lora, targets: Sequence[str], width: int) -> int:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from skillsengine.pipeline.estimate import Memory, memory_by_quantization
 from skillsengine.pipeline.explain import Why, explain
 from skillsengine.pipeline.forecast import Figure, Forecast, forecast
 from skillsengine.pipeline.history import History
@@ -35,6 +36,8 @@ class Outlook:
     dags: tuple[UpcomingDag, ...]
     notes: tuple[str, ...]
     warnings: tuple[str, ...]
+    memory_by_quantization: Mapping[str, Memory] = field(default_factory=dict)
+    """What the training would take with each `base.quantization`; empty where it is not known."""
 
     @property
     def to_run(self) -> list[str]:
@@ -59,10 +62,16 @@ class Outlook:
             "to_run": len(self.to_run),
             "cached": len(self.cached),
             "unknown": len(self.plan.unknown),
-            "estimate": _estimate(self.forecast),
+            "estimate": _estimate(self.forecast) | {"memory_by_quantization": self._by_quantization()},
             "dags": [dag.as_json() for dag in self.dags],
             "notes": list(self.notes),
             "warnings": list(self.warnings),
+        }
+
+    def _by_quantization(self) -> dict[str, dict[str, int | None]]:
+        return {
+            name: {"total_bytes": None if memory.total is None else round(memory.total), "card_gb": memory.card}
+            for name, memory in self.memory_by_quantization.items()
         }
 
     def _step(self, step: Step, why: Why | None) -> dict[str, Any]:
@@ -97,14 +106,17 @@ def look_ahead(
     steps = tuple(explain(plan, store, catalog, history=history, rows=rows))
     to_run = [step.id for step, why in steps if why is not None and step.id not in plan.unknown]
     shape = shape_of(plan.experiment, settings, trusted=trusted)
+    foreseen = forecast(plan, to_run, shape, store, history, rows)
+    longest = int(foreseen.max_length.value) if foreseen.max_length else None
     return Outlook(
         plan,
         sources.window,
         steps,
-        forecast(plan, to_run, shape, store, history, rows),
+        foreseen,
         upcoming(plan.experiment, now),
         (*plan.notes, *_of_the_world(plan.experiment, sources, history, now)),
         tuple(other_versions((step for step, why in steps if why is None), store)),
+        memory_by_quantization(shape, plan.experiment, longest) if shape else {},
     )
 
 
@@ -144,6 +156,9 @@ def _estimate(found: Forecast) -> dict[str, Any]:
             "adapter": round(memory.adapter),
             "activations": None if memory.activations is None else round(memory.activations),
             "of_a_token": round(memory.of_a_token),
+            "framework": round(memory.framework),
+            "held": None if memory.activations is None else round(memory.held * memory.activations),
+            "total": None if memory.total is None else round(memory.total),
         },
         "tokens_per_second": _json(found.speed),
         "measured_memory_bytes": _json(found.measured_memory),

@@ -62,10 +62,30 @@ def test_memory_before_the_longest_text_is_known(command: Command) -> None:
     llama = ("--set", "base.model=meta-llama/Llama-2-7b-hf", "--set", "resources.device=cuda", "--set", "lora.r=16")
     told = rows(command(*PLAN, *llama).out)
     assert told["adapter"] == "39,976,960 parameters to train beside 6.7 billion frozen ones"
-    assert told["memory"].startswith("about 13.1 GB on the GPU (base 12.6 GB, adapter and optimizer 0.6 GB), and ")
+    assert told["memory"].startswith(
+        "about 14.1 GB on the GPU (base 12.6 GB, adapter and optimizer 0.6 GB, 1.0 GB for CUDA itself), and "
+    )
     assert told["memory"].endswith("more for each 1,000 tokens of a batch: the longest text is not known yet")
-    known = rows(command(*PLAN, *llama, "--set", "tokens.max_length=1024").out)
-    assert "activations 2.1 GB" in known["memory"] and known["memory"].endswith("(4 texts of 1,024 tokens)")
+
+
+def test_memory_with_each_quantization_and_the_gpu_that_it_fits_in(command: Command) -> None:
+    llama = ("--set", "base.model=meta-llama/Llama-2-13b-hf", "--set", "resources.device=cuda", "--set", "lora.r=32")
+    long = ("--set", "tokens.max_length=1024", "--set", "base.quantization=nf4")
+    said = command(*PLAN, *llama, *long).out
+    told = rows(said)["memory"]
+    assert "on the GPU, fits in 16: base 7.3 GB, adapter and optimizer 1.9 GB, activations " in told
+    assert told.endswith("(4 texts of 1,024 tokens), 1.0 GB for CUDA itself")
+    assert " ".join(said.split()).count("int8: 20.3 GB, fits in 24; bf16: 29.9 GB, fits in 40") == 1
+    found = json.loads(command(*PLAN, *llama, *long, "--json").out)["estimate"]["memory_by_quantization"]
+    assert {name: one["card_gb"] for name, one in found.items()} == {"nf4": 16, "int8": 24, "none": 40}
+    kept = command(*PLAN, *llama, *long, "--set", "train.gradient_checkpointing=false").out
+    assert "fits in 48" in rows(kept)["memory"], "activations of all layers at once"
+
+
+def test_memory_on_a_cpu_names_what_its_heap_wastes(command: Command, project: Path) -> None:
+    told = rows(command(*PLAN, "--set", "base.model=smollm2-135m-instruct", "--set", "tokens.max_length=256").out)
+    assert told["memory"].startswith("about ") and "fits" not in told["memory"]
+    assert told["memory"].endswith(" that the allocator cannot use") and "GB for Python itself" in told["memory"]
 
 
 def test_what_would_measure_the_time_is_told(command: Command) -> None:

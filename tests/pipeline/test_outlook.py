@@ -129,6 +129,7 @@ def test_json_has_stable_names(settings: Settings) -> None:
         "base_parameters",
         "trainable_parameters",
         "memory_bytes",
+        "memory_by_quantization",
         "tokens_per_second",
         "measured_memory_bytes",
         "seconds",
@@ -156,5 +157,5 @@ def test_what_was_never_read_is_null(settings: Settings) -> None:
 def test_memory_in_json(settings: Settings) -> None:
     experiment = tiny_experiment(base={"model": "meta-llama/Llama-2-7b-hf"}, tokens={"max_length": 512})
     memory = look(experiment, settings).as_json()["estimate"]["memory_bytes"]
-    assert set(memory) == {"base", "adapter", "activations", "of_a_token"}
+    assert set(memory) == {"base", "adapter", "activations", "of_a_token", "framework", "held", "total"}
     assert memory["activations"] == pytest.approx(4 * 512 * memory["of_a_token"], rel=1e-6)
