@@ -62,7 +62,7 @@ def merge(
     The base is loaded unquantized, for a quantized one cannot take an update exactly. A few ads of the version's own
     test are answered before and after; unless the answers agree, nothing is written.
 
-    Example: `skillsengine merge job-skills-demo@champion merged/job-skills`
+    Example: `skillsengine merge job-skills-demo@champion merged-model`
     """
     settings = settings_for()
     store = Store(settings.store_root)

@@ -105,7 +105,7 @@ def test_into_bfloat16(tmp_path: Path) -> None:
     assert AutoModelForCausalLM.from_pretrained(tmp_path / "merged").dtype == torch.bfloat16
 
 
-@pytest.mark.parametrize("quantization", ["nf4", "int8"])
+@pytest.mark.parametrize("quantization", ["nf4", pytest.param("int8", marks=pytest.mark.nightly)])
 def test_of_a_quantized_base_the_unquantized_one_is_merged(tmp_path: Path, quantization: str) -> None:
     found = merged(tmp_path, trained(tmp_path) | {"quantization": quantization})
     assert found.agreement.difference < 1e-4
@@ -127,7 +127,7 @@ def test_a_head_that_stays_tied_is_found(tmp_path: Path, monkeypatch: pytest.Mon
     assert _nothing_left(tmp_path)
 
 
-@pytest.mark.parametrize("quantization", ["nf4", "int8"])
+@pytest.mark.parametrize("quantization", ["int8", pytest.param("nf4", marks=pytest.mark.nightly)])
 @pytest.mark.filterwarnings("ignore:Merge lora module to")  # peft warns of it, too
 def test_merging_into_quantized_weights_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quantization: str
