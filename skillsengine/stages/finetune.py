@@ -27,7 +27,7 @@ from skillsengine.modeling.pissa import START
 from skillsengine.spec.schema import Experiment
 from skillsengine.stages.answer_trainer import AnswerTrainer, arguments, steps_per_epoch
 from skillsengine.stages.checkpoints import Checkpoints, step_of
-from skillsengine.stages.contract import Limit, Progress, StageConfig, StageContext, StageError, Summary
+from skillsengine.stages.contract import Diverged, Limit, Progress, StageConfig, StageContext, StageError, Summary
 from skillsengine.stages.overlong import Fitter
 from skillsengine.stages.splits import TRAIN, VALIDATION, TrainingRows, formatted_inputs, training_rows
 from skillsengine.stages.trained_on import write_trained_on
@@ -212,7 +212,7 @@ def _require_learned(model: Any, steps: int, start: Path) -> int:
     """The number of matrices that did not move; only a single step may leave some."""
     broken = [name for name, weight in update_matrices(model).items() if not torch.isfinite(weight).all()]
     if broken:
-        raise StageError(
+        raise Diverged(
             f"{len(broken)} matrices of the adapter hold values that are no numbers (the first: {broken[0]}): the last "
             "step diverged. Lower train.learning_rate, or add train.warmup_steps."
         )
