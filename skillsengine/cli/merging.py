@@ -162,9 +162,14 @@ def _card(source: _Source, done: Any) -> str:
 
 def _checked(source: _Source, done: Any) -> list[str]:
     same = done.agreement
+    told = "the same answers"
+    if same.same_answers < same.prompts:
+        told = (
+            f"{same.same_answers} of {same.prompts} answers are the same (rounding to {done.dtype} decides near ties)"
+        )
     lines = [
-        f"Checked on {same.prompts} prompts against base and adapter apart: the same answers, and logits that differ by at "
-        f"most {same.difference:.2g} (the largest is {same.largest:.3g})."
+        f"Checked on {same.prompts} prompts against base and adapter apart: {told}, and logits that differ by at most "
+        f"{same.difference:.2g} (the largest is {same.largest:.3g})."
     ]
     if (other := done.quantized) is not None:
         lines.append(

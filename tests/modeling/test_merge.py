@@ -114,6 +114,16 @@ def test_of_a_quantized_base_the_unquantized_one_is_merged(tmp_path: Path, quant
     assert "quantization_config" not in (tmp_path / "merged" / "config.json").read_text()
 
 
+def test_answers_may_part_at_near_ties_in_sixteen_bits_alone() -> None:
+    parted = merge.Agreement(prompts=4, same_answers=3, difference=0.5, largest=30.0)
+    merge._require_agreement(parted, "bfloat16")
+    with pytest.raises(ModelError, match=r"1 of 4 answers differ, logits by up to 0\.5 \(at most 0\.03 is rounding\)"):
+        merge._require_agreement(parted, "float32")
+    for difference in (2.0, float("nan")):
+        with pytest.raises(ModelError, match="Take --dtype float32, where rounding is small"):
+            merge._require_agreement(merge.Agreement(4, 4, difference, 30.0), "bfloat16")
+
+
 def _nothing_left(project: Path) -> bool:
     return not [path for path in project.iterdir() if "merged" in path.name or "merging" in path.name]
 
