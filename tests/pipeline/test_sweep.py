@@ -95,6 +95,9 @@ def test_a_sweep_needs_validation_rows(settings: Settings) -> None:
         "is named `validation`. Hold a share of the training rows out, such as data.split.validation: 0.1."
     )
     find_sources(experiment, None, settings, trains=False)
+    one_file = tiny_experiment(data={"source": "data/ads/2026-01.jsonl", "split": {"validation": 0}}, sweep=SWEEP)
+    with pytest.raises(PlanError, match=r"sweep: there are no validation rows"):
+        find_sources(one_file, None, settings)
     folder = settings.project / "data" / "sides"
     folder.mkdir()
     for side in ("train", "validation", "test"):
