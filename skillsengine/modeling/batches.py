@@ -31,19 +31,19 @@ def collate(rows: Sequence[Encoded], pad_id: int) -> dict[str, torch.Tensor]:
 
 
 def answer_logits(
-    model: Any, input_ids: torch.Tensor, labels: torch.Tensor, cache: Any = None
+    model: Any, input_ids: torch.Tensor, labels: torch.Tensor, cache: Any = None, **places: Any
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """(logits, gold): what the model says where the next token is supervised.
 
     `input_ids` and `labels`: shape (rows, longest); `cache`: what the model keeps of earlier tokens that all rows share,
-    if there are any (they are not in `input_ids`). Logits: shape (supervised tokens, vocabulary); gold: shape
-    (supervised tokens,), row after row. The output layer, and an adapter on it, works on these positions alone: it is
-    a fifth of a small model, and most tokens are the prompt's.
+    if there are any (they are not in `input_ids`); `places`: what the model is told of positions, see `flattened`. Logits:
+    shape (supervised tokens, vocabulary); gold: shape (supervised tokens,), row after row. The output layer, and an adapter
+    on it, works on these positions alone: it is a fifth of a small model, and most tokens are the prompt's.
     """
     speaks = torch.zeros_like(labels, dtype=torch.bool)
     speaks[:, :-1] = labels[:, 1:] != IGNORED
     logits = model(
-        input_ids=input_ids, logits_to_keep=speaks, past_key_values=cache, use_cache=cache is not None
+        input_ids=input_ids, logits_to_keep=speaks, past_key_values=cache, use_cache=cache is not None, **places
     ).logits
     return logits, labels[:, 1:][speaks[:, :-1]]
 

@@ -47,6 +47,23 @@ def generate(
 
     Raises ModelError if `max_new_tokens` alone fills the context.
     """
+    tokenizer = loaded.tokenizer
+    ids = [encode_prompt(prompt, tokenizer) for prompt in prompts]
+    return generate_from_ids(
+        loaded, ids, max_new_tokens=max_new_tokens, batch_size=batch_size, on_batch=on_batch, stop=stop
+    )
+
+
+def generate_from_ids(
+    loaded: LoadedBase,
+    prompts: Sequence[list[int]],
+    *,
+    max_new_tokens: int,
+    batch_size: int,
+    on_batch: Callable[[Batch], None] | None = None,
+    stop: Sequence[str] = (),
+) -> list[str]:
+    """`generate` for prompts that are tokens already, each of shape (tokens,)."""
     room = loaded.context_length - max_new_tokens
     if room < 1:
         raise ModelError(
@@ -54,7 +71,7 @@ def generate(
             f"{loaded.context_length} tokens. Lower it."
         )
     tokenizer = loaded.tokenizer
-    ids = [cut_prompt(encode_prompt(prompt, tokenizer), room, tokenizer) for prompt in prompts]
+    ids = [cut_prompt(prompt, room, tokenizer) for prompt in prompts]
     prefix = remember(loaded.model, ids)
     order = sorted(range(len(ids)), key=lambda row: len(ids[row]), reverse=True)
     answers: list[str] = [""] * len(ids)

@@ -1,12 +1,14 @@
-"""How much memory a piece of work took at its height."""
+"""How much memory a piece of work took at its height, and what is left to do where there was not enough."""
 
 from __future__ import annotations
 
 import resource
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
+from accelerate.utils.memory import should_reduce_batch_size
 
 _GB = 1024**3
 _CLEAR_REFS = Path("/proc/self/clear_refs")
@@ -34,3 +36,17 @@ def peak_gb(device: str) -> float:
                 return int(line.split()[1]) * 1024 / _GB
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / _GB
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether `error` is torch's word for a lack of memory, on a GPU or a CPU."""
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and bool(should_reduce_batch_size(error))
+
+
+def release(model: Any) -> None:
+    """Give back what a failed forward or backward pass left behind."""
+    model.zero_grad(set_to_none=True)
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

@@ -18,6 +18,7 @@ from skillsengine.storage.store import Store
 _SHOWN = 3
 _DERIVED = {
     "train.effective_batch_size": "rows per optimizer step",
+    "train.choice": "which adapter is kept (best_by and what goes with it)",
     "data.dated": "whether the source is dated",
 }
 """What enters digests and is no field of a spec, in words."""

@@ -49,7 +49,7 @@ FORMAT = StageDef(
 PROFILE = StageDef("profile", version=2, reads=("tokens", "prompt.template", "base.model", "base.revision", *_SPLIT))
 FINETUNE = StageDef(
     "finetune",
-    version=2,
+    version=3,
     reads=(
         "prompt.template",
         "tokens.overlong",  # the length itself comes from `profile`
@@ -63,12 +63,21 @@ FINETUNE = StageDef(
         "train.weight_decay",
         "train.max_grad_norm",
         "train.seed",
+        "train.choice",
         "resources.device",
         *_SPLIT,
     ),
     uses=(
-        "train.per_device_batch_size",  # only its product with the accumulation changes what is learned
-        "train.gradient_accumulation_steps",
+        # How the rows of an optimizer step are divided, padded or joined: its loss is over all their supervised tokens, and
+        # each row sees itself alone, so sums are made in another order, and that is all.
+        "train.per_device_batch_size",
+        "train.batching",
+        # They choose which adapter is kept, and only then matter: `train.choice` holds them then.
+        "train.best_by",
+        "train.early_stopping_patience",
+        "train.eval_steps",
+        "train.eval_rows",
+        "train.sample_predictions",  # what people are shown
         "train.logging_steps",  # how often people are told
         "train.checkpoint_steps",  # how much a killed attempt repeats
         "train.gradient_checkpointing",  # memory and speed

@@ -1,37 +1,55 @@
-"""transformers' Trainer, with the loss on the answers' tokens alone and a resume that repeats an uninterrupted run."""
+"""transformers' Trainer, with the loss on the answers' tokens alone and a resume that repeats an uninterrupted run.
+
+The Trainer is handed the rows of one optimizer step at a time. How they go through the model, in how many forward passes and
+padded or flattened, is decided here: so a step that runs out of memory can be done again in smaller parts, and its loss is
+over all its supervised tokens in any case.
+"""
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file, save_file
 from torch.nn.functional import cross_entropy
 from torch.utils.data import Sampler
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerState, TrainingArguments
 from transformers.trainer import TRAINER_STATE_NAME
 
+from skillsengine.modeling.base import LoadedBase
 from skillsengine.modeling.batches import LengthGroups, answer_logits, collate
-from skillsengine.modeling.encoding import Encoded
+from skillsengine.modeling.encoding import IGNORED, Encoded
+from skillsengine.modeling.flattened import attention_of, flatten, flattened_logits, with_attention
+from skillsengine.modeling.flops import TrainingFlops
+from skillsengine.modeling.memory import out_of_memory, release
 from skillsengine.spec.schema import Train, recomputes
+from skillsengine.stages.best import Choice
 from skillsengine.stages.checkpoints import Checkpoints, step_of
+from skillsengine.stages.micro_batches import MicroBatches
 from skillsengine.stages.training_log import TrainingLog
+from skillsengine.stages.validation import Validation
+
+BEST = "best.safetensors"
+"""In a checkpoint: the trained weights at the best evaluation so far, where one is looked for."""
+
+log = logging.getLogger(__name__)
 
 
-def arguments(
-    train: Train, *, device: str, total_steps: int, eval_batch_size: int, checkpoints: Path, model: Any
-) -> TrainingArguments:
+def arguments(train: Train, *, device: str, total_steps: int, checkpoints: Path, model: Any) -> TrainingArguments:
     """The Trainer's settings for one training of `total_steps` optimizer steps."""
     parameters = sum(weight.numel() for weight in model.parameters())
     recomputed = recomputes(train.gradient_checkpointing, device, parameters)
     made = TrainingArguments(
         output_dir=str(checkpoints),
-        per_device_train_batch_size=train.per_device_batch_size,
-        per_device_eval_batch_size=eval_batch_size,
-        gradient_accumulation_steps=train.gradient_accumulation_steps,
+        # A batch is what one optimizer step learns from; AnswerTrainer cuts it into forward passes.
+        per_device_train_batch_size=train.effective_batch_size,
+        gradient_accumulation_steps=1,
         max_steps=total_steps,
         learning_rate=train.learning_rate,
         lr_scheduler_type=train.lr_scheduler,
@@ -52,7 +70,9 @@ def arguments(
         activation_checkpointing_kwargs={"use_reentrant": False} if recomputed else None,
         remove_unused_columns=False,
         label_names=["labels"],
-        dataloader_pin_memory=device == "cuda",
+        # The rows lie in memory as tokens: a loader has nothing to read ahead, and no processes that could die.
+        dataloader_num_workers=0,
+        dataloader_pin_memory=False,
         report_to="none",
         disable_tqdm=True,
         log_level="error",
@@ -63,22 +83,34 @@ def arguments(
     return made
 
 
+@dataclass
+class _Work:
+    """What the steps since the last log entry did."""
+
+    tokens: int = 0
+    positions: int = 0
+    """Tokens and padding."""
+    flops: float = 0.0
+
+
 class _EachStep(TrainerCallback):  # type: ignore[misc]  # transformers ships no types
-    """Makes a step depend on the seed and its own number alone, and asks for an evaluation at each epoch's end."""
+    """Asks for an evaluation where one is due, and ends the training where no better one is to be expected."""
 
-    def __init__(self, steps_per_epoch: int, evaluates: bool) -> None:
-        self._steps_per_epoch, self._evaluates = steps_per_epoch, evaluates
-
-    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        torch.manual_seed((args.seed * 1_000_003 + state.global_step) % 2**63)
+    def __init__(self, every: int, evaluates: bool, ends: Callable[[], bool]) -> None:
+        self._every, self._evaluates, self._ends = every, evaluates, ends
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        ends = state.global_step % self._steps_per_epoch == 0 or state.global_step == state.max_steps
-        control.should_evaluate = self._evaluates and ends
+        due = state.global_step % self._every == 0 or state.global_step == state.max_steps
+        control.should_evaluate = self._evaluates and due
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if self._ends():
+            control.should_training_stop = control.should_save = True
 
 
 class AnswerTrainer(Trainer):  # type: ignore[misc]  # transformers ships no types
-    """Trains the adapter of `model` on `rows`; measures `validation` after each epoch and at the end.
+    """Trains the adapter of `loaded.model` on `rows`, evaluates it every `eval_steps` steps and at the end, and leaves in the
+    model the adapter that `choice` keeps.
 
     The order of rows and the random numbers of a step depend on the seed and the step, not on what happened before, and
     an evaluation is part of the checkpoint of its step: so a training that goes on from a checkpoint makes the same
@@ -87,85 +119,152 @@ class AnswerTrainer(Trainer):  # type: ignore[misc]  # transformers ships no typ
 
     def __init__(
         self,
-        model: Any,
+        loaded: LoadedBase,
         args: TrainingArguments,
         rows: Sequence[Encoded],
-        validation: Sequence[Encoded],
+        validation: Validation,
         *,
-        pad_id: int,
+        batches: MicroBatches,
+        attention: str,
+        eval_steps: int,
+        choice: Choice,
         log: TrainingLog,
         checkpoints: Checkpoints,
     ) -> None:
-        batch = args.per_device_train_batch_size * args.gradient_accumulation_steps
-        each_step = _EachStep(steps_per_epoch(len(rows), batch), bool(validation))
         super().__init__(
-            model=model,
+            model=loaded.model,
             args=args,
             train_dataset=rows,
-            data_collator=partial(collate, pad_id=pad_id),
-            callbacks=[each_step],
+            data_collator=_rows_of_a_step,
+            callbacks=[_EachStep(eval_steps, len(validation) > 0, lambda: choice.ends(log.evaluations))],
         )
         self.remove_callback(PrinterCallback)
-        # The loss below is divided by the supervised tokens of the whole optimizer step, whatever the micro-batches.
-        self.model_accepts_loss_kwargs = True
-        self.loss_is_scaled_for_ga = True
-        self._validation = validation
-        self._by_length = sorted(range(len(validation)), key=lambda place: len(validation[place]))
-        self._pad_id, self._training_log, self._checkpoints = pad_id, log, checkpoints
-        self._step_tokens, self._step_started = 0, 0.0
+        self._loaded, self._validation, self._batches, self._choice = loaded, validation, batches, choice
+        self._attention, self._own_attention = attention, attention_of(loaded.model)
+        self._training_log, self._checkpoints = log, checkpoints
+        self._flops = TrainingFlops.of(loaded.model)
+        self._work, self._step_started = _Work(), 0.0
+        self._best: dict[str, torch.Tensor] = {}
+        """The trained weights of the best evaluation, on the CPU; empty where it is the last."""
 
     def train_from(self, checkpoint: Path | None) -> None:
         """Train to the end, from `checkpoint` if there is one. Raises StageError if the loss diverges."""
-        if checkpoint is not None:
-            state = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
-            self._training_log.resume(state.log_history)
-            if step_of(checkpoint) >= self.args.max_steps:
-                # Killed between the last step and the artifact. The Trainer would do one step too many.
-                self._load_from_checkpoint(str(checkpoint))
-                return
-        self._training_log.start()
-        self._step_started = time.monotonic()
-        self.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+        with self._computing():
+            if not self._ended_at(checkpoint):
+                self._training_log.start()
+                self._step_started = time.monotonic()
+                self.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+        with torch.no_grad():
+            for name, weight in self._trained().items():
+                if name in self._best:
+                    weight.copy_(self._best[name])
 
-    def compute_loss(
-        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
-    ) -> torch.Tensor:
-        """Cross entropy summed over the supervised tokens of a micro-batch, over those of its optimizer step; nats."""
-        logits, gold = answer_logits(model, inputs["input_ids"], inputs["labels"])
-        self._step_tokens += int(inputs["tokens"])
-        loss: torch.Tensor = cross_entropy(logits.float(), gold, reduction="sum") / num_items_in_batch
-        return loss
+    def _ended_at(self, checkpoint: Path | None) -> bool:
+        """Take in what a checkpoint knows; True if it was written at the training's end."""
+        if checkpoint is None:
+            return False
+        state = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
+        self._training_log.resume(state.log_history)
+        if (checkpoint / BEST).is_file():
+            self._best = load_file(checkpoint / BEST)
+        if step_of(checkpoint) < self.args.max_steps and not self._choice.ends(self._training_log.evaluations):
+            return False
+        # Killed between the last step and the artifact. The Trainer would do one step too many.
+        self._load_from_checkpoint(str(checkpoint))
+        return True
+
+    def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
+        """The mean loss of an optimizer step over its supervised tokens, in nats; its gradients are summed into the weights.
+
+        Where memory runs out, and `per_device_batch_size` is `auto`, the step begins anew in smaller parts.
+        """
+        rows: list[Encoded] = inputs["rows"]
+        model.train()
+        while (too_large := self._try_step(model, rows)) is not None:
+            release(model)
+            log.warning(
+                "step %d: memory ran out with %d rows (%d tokens) at once; from here on at most %d tokens go through together",
+                self.state.global_step + 1,
+                len(too_large),
+                self._batches.positions(too_large),
+                self._batches.tokens,
+            )
+        self._work.tokens += sum(len(row) for row in rows)
+        self._work.positions += sum(self._batches.positions(part) for part in self._batches.divide(rows))
+        self._work.flops += self._flops.of_step((len(row) for row in rows), _supervised(rows))
+        return self._step_loss
+
+    def _try_step(self, model: Any, rows: list[Encoded]) -> list[Encoded] | None:
+        """One attempt at a step; what comes back is the micro-batch that found no room, after which smaller ones are set."""
+        self._seed_step()
+        self._step_loss = torch.zeros((), device=self.args.device)
+        supervised = _supervised(rows)
+        for part in self._batches.divide(rows):
+            try:
+                logits, gold = self._forward(model, part)
+                loss = cross_entropy(logits.float(), gold, reduction="sum") / supervised
+                self.accelerator.backward(loss)
+            except (RuntimeError, MemoryError) as error:
+                if out_of_memory(error) and self._batches.shrink(part):
+                    return part
+                raise
+            self._step_loss += loss.detach()
+        return None
+
+    def _seed_step(self) -> None:
+        torch.manual_seed((self.args.seed * 1_000_003 + self.state.global_step) % 2**63)
+
+    def _forward(self, model: Any, rows: Sequence[Encoded]) -> tuple[torch.Tensor, torch.Tensor]:
+        """(logits, gold) of the rows together, as `answer_logits` gives them."""
+        device = self.args.device
+        if self._batches.flattened:
+            return flattened_logits(model, {name: tensor.to(device) for name, tensor in flatten(rows).items()})
+        batch = collate(rows, self._loaded.tokenizer.pad_token_id)
+        return answer_logits(model, batch["input_ids"].to(device), batch["labels"].to(device))
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
-        """Mean loss over all supervised tokens of the validation rows, whatever the batches; nats."""
-        size, total, tokens = self.args.per_device_eval_batch_size, 0.0, 0
+        """Measure the validation rows, let the model answer a few of them, and keep the adapter if it is the best so far."""
         self.model.eval()
-        for start in range(0, len(self._validation), size):
-            self._training_log.measuring(start, len(self._validation))
-            batch = collate([self._validation[place] for place in self._by_length[start : start + size]], self._pad_id)
-            with torch.no_grad():
-                place = self.args.device
-                logits, gold = answer_logits(self.model, batch["input_ids"].to(place), batch["labels"].to(place))
-                total += float(cross_entropy(logits.float(), gold, reduction="sum"))
-            tokens += len(gold)
-        metrics = {"eval_loss": total / tokens}
+        told = self._training_log.measuring
+        loss = self._validation.loss(self.model, self._forward, told)
+        with self._answering():
+            answers = self._validation.answers(replace(self._loaded, model=self.model), told)
+        metrics = {"eval_loss": loss, **answers}
         self.log(dict(metrics))
+        evaluations = self._training_log.evaluations
+        best = self._choice.of(evaluations)
+        if self._choice.best_by is not None and best is evaluations[-1]:
+            self._best = {name: weight.detach().to("cpu", copy=True) for name, weight in self._trained().items()}
         self.control: Any = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         self._step_started = time.monotonic()
         return metrics
 
-    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+    def log(self, logs: dict[str, Any], start_time: float | None = None) -> None:
         """Keep an entry in the state, where checkpoints hold it, and tell it."""
         if "loss" in logs:
             now = time.monotonic()
-            logs = {**logs, "tokens": self._step_tokens, "seconds": now - self._step_started}
-            self._step_tokens, self._step_started = 0, now
+            logs = {**logs, **vars(self._work), "seconds": now - self._step_started}
+            self._work, self._step_started = _Work(), now
         super().log(logs, start_time)
         self._training_log.add(self.state.log_history[-1])
 
+    def floating_point_ops(self, inputs: Any) -> int:
+        """Nothing: the Trainer would look for tensors in the batch. `TrainingFlops` counts."""
+        return 0
+
+    def _computing(self) -> AbstractContextManager[None]:
+        return with_attention(self.model, self._attention)
+
+    def _answering(self) -> AbstractContextManager[None]:
+        """Generation pads, and wants the attention that the base was loaded with."""
+        return with_attention(self.model, self._own_attention)
+
+    def _trained(self) -> dict[str, torch.Tensor]:
+        return {name: weight for name, weight in self.model.named_parameters() if weight.requires_grad}
+
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
-        batch = self.args.per_device_train_batch_size * self.args.gradient_accumulation_steps
-        return LengthGroups([len(row) for row in self.train_dataset], batch, self.args.seed)
+        lengths = [len(row) for row in self.train_dataset]
+        return LengthGroups(lengths, self.args.per_device_train_batch_size, self.args.seed)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         """What `resume_from_checkpoint` reads, written whole or not at all."""
@@ -175,6 +274,8 @@ class AnswerTrainer(Trainer):  # type: ignore[misc]  # transformers ships no typ
             self._save_optimizer_and_scheduler(str(folder))
             self._save_rng_state(str(folder))
             self.state.save_to_json(str(folder / TRAINER_STATE_NAME))
+            if self._best:
+                save_file(self._best, folder / BEST)
 
         self._checkpoints.write(self.state.global_step, save)
         self._step_started = time.monotonic()
@@ -183,3 +284,12 @@ class AnswerTrainer(Trainer):  # type: ignore[misc]  # transformers ships no typ
 def steps_per_epoch(rows: int, batch_size: int) -> int:
     """Optimizer steps over all rows once; the last one may be smaller."""
     return -(-rows // batch_size)
+
+
+def _rows_of_a_step(rows: list[Encoded]) -> dict[str, list[Encoded]]:
+    return {"rows": rows}
+
+
+def _supervised(rows: Sequence[Encoded]) -> int:
+    """Tokens on which a loss is computed; nothing says a text's first one."""
+    return sum(sum(label != IGNORED for label in row.labels[1:]) for row in rows)

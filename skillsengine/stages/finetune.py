@@ -1,8 +1,9 @@
 """finetune: train a LoRA adapter on the rows' answers.
 
 Files: adapter/ (peft's own layout), tokenizer/, base.json, prompt.json, trained_on.txt and trained_on.npy (`trained_on`),
-lexicon.json, metrics.jsonl, loss.png. Held in memory are the rows as tokens, 4 bytes each, and not their texts. Killed, it
-goes on from its newest whole checkpoint, and makes the same adapter as if it had not been.
+lexicon.json, metrics.jsonl, samples.jsonl (answers to a few validation rows at each evaluation), loss.png. Held in memory are
+the rows as tokens, 4 bytes each, and not their texts. Killed, it goes on from its newest whole checkpoint, and makes the same
+adapter as if it had not been.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import logging
 import math
 from array import array
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,22 +21,27 @@ import numpy as np
 import torch
 
 from skillsengine.modeling.base import LoadedBase, load_base
+from skillsengine.modeling.flattened import attention_of, fastest_attention
+from skillsengine.modeling.flops import peak_flops
 from skillsengine.modeling.lora import ADAPTER_CONFIG, attach, save_adapter, untrained, update_matrices
 from skillsengine.modeling.memory import peak_gb, restart_peak
 from skillsengine.modeling.packed import PackedTexts
 from skillsengine.modeling.pissa import START
-from skillsengine.spec.schema import Experiment
+from skillsengine.spec.schema import Experiment, Train
 from skillsengine.stages.answer_trainer import AnswerTrainer, arguments, steps_per_epoch
+from skillsengine.stages.best import Choice
 from skillsengine.stages.checkpoints import Checkpoints, step_of
 from skillsengine.stages.contract import Diverged, Limit, Progress, StageConfig, StageContext, StageError, Summary
+from skillsengine.stages.micro_batches import MicroBatches
 from skillsengine.stages.overlong import Fitter
 from skillsengine.stages.splits import TRAIN, VALIDATION, TrainingRows, formatted_inputs, training_rows
 from skillsengine.stages.trained_on import write_trained_on
-from skillsengine.stages.training_log import TrainingLog, draw_losses
-from skillsengine.stages.translate import full_disk, model_errors
+from skillsengine.stages.training_log import Machine, TrainingLog, draw_losses
+from skillsengine.stages.translate import full_disk, memory_errors, model_errors
+from skillsengine.stages.validation import Asked, Sample, Validation
 from skillsengine.storage.artifact import Artifact
 
-VERSION = 2
+VERSION = 3
 
 log = logging.getLogger(__name__)
 
@@ -56,9 +62,11 @@ class _Texts:
 
 def run(config: StageConfig, inputs: Mapping[str, Artifact], out: Path, context: StageContext) -> Summary:
     """Train the adapter; returns {"steps", "epochs", "train_loss" (mean over the last epoch, nats a supervised token),
-    "validation_loss" (None without validation rows), "train_rows", "validation_rows" (as trained on: a row that was split
-    counts as its parts), the counts of `Fitter` and of `TrainingRows.summary`, "tokens" (trained on),
-    "tokens_per_second", "seconds" (of the steps, all attempts), "peak_memory_gb", "trainable_parameters",
+    "validation_loss" and "validation_f1" (of the adapter that is kept; None without validation rows, and where none are
+    answered), "best_step" (the step it is of), "train_rows", "validation_rows" (as trained on: a row that was split counts as
+    its parts), the counts of `Fitter` and of `TrainingRows.summary`, "tokens" (trained on),
+    "tokens_per_second", "seconds" (of the steps, all attempts), "padding_share" (of what went through the model, 0 to 1),
+    "model_flop_utilization" (0 to 1; None on a GPU of unknown peak), "peak_memory_gb", "trainable_parameters",
     "untrained_matrices", "resumed_from_step" (0 if it was not)}.
 
     Raises StageError without a row to train on, for a base or a target that cannot be used, when the loss diverges, and
@@ -89,26 +97,11 @@ def run(config: StageConfig, inputs: Mapping[str, Artifact], out: Path, context:
     per_epoch = steps_per_epoch(len(texts.train), spec.train.effective_batch_size)
     total = max(1, math.ceil(per_epoch * spec.train.epochs))
     total = min(total, config.limit.steps) if config.limit else total
-    told = TrainingLog(context.report, total, spec.train.logging_steps)
     checkpoints = Checkpoints(context.checkpoints, context.guard)
-    trainer = AnswerTrainer(
-        model,
-        arguments(
-            spec.train,
-            device=spec.resources.device,
-            total_steps=total,
-            eval_batch_size=spec.evaluate.batch_size,
-            checkpoints=context.checkpoints,
-            model=model,
-        ),
-        texts.train,
-        texts.validation,
-        pad_id=loaded.tokenizer.pad_token_id,
-        log=told,
-        checkpoints=checkpoints,
-    )
+    told = _log(spec, total, context)
+    trainer = _trainer(replace(loaded, model=model), texts, spec, told, checkpoints, per_epoch, total, config.limit)
     resumed_from = _train(trainer, checkpoints, texts, spec, context)
-    dead = _require_learned(model, total, start)
+    dead = _require_learned(model, told.last_step, start)
     with full_disk(out, "the adapter"):
         save_adapter(model, out / "adapter", start)
         _write(out, loaded, spec, texts.skills)
@@ -116,11 +109,14 @@ def run(config: StageConfig, inputs: Mapping[str, Artifact], out: Path, context:
         told.write(out / "metrics.jsonl")
         draw_losses(told, out / "loss.png")
     context.tracker.image("loss", out / "loss.png")
+    kept = _choice(spec.train).of(told.evaluations) or {}
     return {
-        "steps": total,
-        "epochs": round(total / per_epoch, 3),
+        "steps": told.last_step,
+        "epochs": round(told.last_step / per_epoch, 3),
         "train_loss": round(told.last_epoch_loss(), 4),
-        "validation_loss": None if (loss := told.validation_loss()) is None else round(loss, 4),
+        "validation_loss": _rounded(kept.get("eval_loss")),
+        "validation_f1": _rounded(kept.get("eval_f1")),
+        "best_step": int(kept.get("step", told.last_step)),
         "train_rows": len(texts.train),
         "validation_rows": len(texts.validation),
         **texts.fitter.counts(),
@@ -128,11 +124,80 @@ def run(config: StageConfig, inputs: Mapping[str, Artifact], out: Path, context:
         "tokens": told.tokens,
         "tokens_per_second": round(told.tokens / max(told.seconds, 1e-9), 1),
         "seconds": round(told.seconds, 1),
+        "padding_share": round(told.padding_share, 4),
+        "model_flop_utilization": _rounded(told.utilization),
         "peak_memory_gb": round(peak_gb(spec.resources.device), 2),
         "trainable_parameters": sum(weight.numel() for weight in model.parameters() if weight.requires_grad),
         "untrained_matrices": dead,
         "resumed_from_step": resumed_from,
     }
+
+
+def _trainer(
+    loaded: LoadedBase,
+    texts: _Texts,
+    spec: Experiment,
+    told: TrainingLog,
+    checkpoints: Checkpoints,
+    per_epoch: int,
+    total: int,
+    limit: Limit | None,
+) -> AnswerTrainer:
+    train, device = spec.train, spec.resources.device
+    choice = _choice(train)
+    if choice.best_by and not texts.validation:
+        raise StageError(
+            f"train.best_by: {choice.best_by} compares evaluations, and there is no validation row. Raise "
+            "data.split.validation, give the source a file `validation.jsonl`, or remove train.best_by."
+        )
+    fastest = fastest_attention(loaded.model) if _flattens(train.batching, device) else None
+    if fastest is None and train.batching == "flattened":
+        raise StageError(
+            f"train.batching: flattened: {type(loaded.model.get_base_model()).__name__} does not keep the texts of a flattened "
+            f"batch apart with its attention ({attention_of(loaded.model)}): each would learn from its neighbours. Write "
+            "`train.batching: padded`."
+        )
+    shown = 0 if limit else train.sample_predictions
+    scored = train.eval_rows if choice.best_by == "validation_f1" else 0
+    scored = min(scored, limit.generated) if limit else scored
+    asked = Asked(scored, shown, spec.prompt.template, spec.evaluate.batch_size)
+    flattened = fastest is not None
+    return AnswerTrainer(
+        loaded,
+        arguments(train, device=device, total_steps=total, checkpoints=checkpoints.folder, model=loaded.model),
+        texts.train,
+        Validation(texts.validation, MicroBatches(spec.evaluate.batch_size, None, flattened), asked, train.seed),
+        batches=MicroBatches.of(train, device, flattened),
+        attention=fastest or attention_of(loaded.model),
+        eval_steps=train.eval_steps or per_epoch,
+        choice=choice,
+        log=told,
+        checkpoints=checkpoints,
+    )
+
+
+def _choice(train: Train) -> Choice:
+    return Choice(train.best_by, train.early_stopping_patience)
+
+
+def _flattens(batching: str, device: str) -> bool:
+    """What `train.batching` means: on a CPU short padding is as fast as a mask, and rows grouped by length have little."""
+    return batching == "flattened" or (batching == "auto" and device == "cuda")
+
+
+def _log(spec: Experiment, total: int, context: StageContext) -> TrainingLog:
+    device = spec.resources.device
+
+    def show(step: int, samples: list[Sample]) -> None:
+        rows = [[step, s["ad"], ", ".join(s["gold"]), ", ".join(s["predicted"])] for s in samples]
+        context.tracker.table("sample_predictions", ["step", "ad", "gold", "predicted"], rows, step)
+
+    machine = Machine(lambda: peak_gb(device), peak_flops(device))
+    return TrainingLog(context.report, total, spec.train.logging_steps, machine, show)
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
 
 
 def _train(
@@ -150,14 +215,15 @@ def _train(
     going_on = f"; going on after step {start} of an earlier attempt" if start else ""
     log.info("%s%s", rows, going_on)
     context.report(Progress(rows + going_on, fraction=start / trainer.args.max_steps))
-    try:
+    train = spec.train
+    mend = (
+        "Not even one row fits: lower tokens.max_length, or set train.gradient_checkpointing: true or base.quantization: nf4."
+        if train.per_device_batch_size == "auto"
+        else f"Set train.per_device_batch_size: auto with train.batch_size: {train.effective_batch_size} (the result stays the "
+        "same), lower tokens.max_length, or set train.gradient_checkpointing: true or base.quantization: nf4."
+    )
+    with memory_errors(f"training with train.per_device_batch_size: {train.per_device_batch_size}", mend):
         trainer.train_from(newest)
-    except torch.OutOfMemoryError as error:
-        raise StageError(
-            f"the device ran out of memory with train.per_device_batch_size {spec.train.per_device_batch_size}: "
-            f"{str(error).splitlines()[0]} Halve it and double train.gradient_accumulation_steps (the result stays the "
-            "same), lower tokens.max_length, or set base.quantization: nf4."
-        ) from error
     return start
 
 

@@ -5,34 +5,66 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
 
 from skillsengine.stages.contract import Diverged, Progress
+from skillsengine.stages.validation import Sample
 
+SAMPLES = "samples.jsonl"
 _RECENT = 10
 """Steps over which the speed shown is averaged."""
 
 
+@dataclass(frozen=True)
+class Machine:
+    """What the numbers of a training are held against."""
+
+    memory_gb: Callable[[], float] = lambda: 0.0
+    """The height of memory so far."""
+    peak_flops: float | None = None
+    """FLOP/s that the device could do; None where nobody knows."""
+
+    def utilization(self, steps: Sequence[Mapping[str, Any]]) -> float | None:
+        """Model FLOP utilization (PaLM, arXiv:2204.02311, appendix B): the model's own FLOPs over what the device could do in
+        the steps' time."""
+        seconds = math.fsum(entry["seconds"] for entry in steps)
+        if self.peak_flops is None or not seconds:
+            return None
+        return math.fsum(entry["flops"] for entry in steps) / seconds / self.peak_flops
+
+
 class TrainingLog:
     """Follows a training through one entry a step: {"step", "epoch", "loss", "grad_norm", "learning_rate", "tokens",
-    "seconds"}, and {"step", "epoch", "eval_loss"} after an evaluation. `loss` is the mean over the step's supervised
-    tokens in nats; `tokens` counts prompt and answer.
+    "positions", "flops", "seconds"}, and {"step", "epoch", "eval_loss", "eval_f1"?, "samples"?} after an evaluation. `loss` is
+    the mean over the step's supervised tokens in nats; `tokens` counts prompt and answer, `positions` the padding too.
 
-    The Trainer keeps all entries in its state, so a checkpoint holds them, and what is told depends on them alone.
+    The Trainer keeps all entries in its state, so a checkpoint holds them, and what is told depends on them alone; beside
+    them there is only the speed, which is the machine's.
     """
 
-    def __init__(self, report: Callable[[Progress], None], total_steps: int, logging_steps: int) -> None:
-        self._report, self._total, self._every = report, total_steps, logging_steps
+    def __init__(
+        self,
+        report: Callable[[Progress], None],
+        total_steps: int,
+        logging_steps: int,
+        machine: Machine | None = None,
+        show: Callable[[int, list[Sample]], None] = lambda step, samples: None,
+    ) -> None:
+        self._report, self._total, self._every, self._show = report, total_steps, logging_steps, show
+        self._machine = machine or Machine()
         self._window: list[float] = []
         self._steps: list[Mapping[str, Any]] = []
         self._first_here = 0
         self._started = time.monotonic()
         self.records: list[dict[str, float]] = []
         """The lines of metrics.jsonl: the first step, every `logging_steps`-th and the last; and each evaluation."""
+        self.samples: list[Sample] = []
+        """The lines of samples.jsonl."""
 
     def resume(self, history: Iterable[Mapping[str, Any]]) -> None:
         """Take in what an earlier attempt logged up to its checkpoint, without telling it again."""
@@ -52,17 +84,22 @@ class TrainingLog:
         record = self._take(entry)
         if "eval_loss" in entry:
             text = f"step {entry['step']}/{self._total} · validation loss {entry['eval_loss']:.3f}"
-            self._tell(text, entry["step"], {"eval/loss": entry["eval_loss"], "train/epoch": entry["epoch"]})
+            metrics = {"eval/loss": entry["eval_loss"], "train/epoch": entry["epoch"]}
+            if "eval_f1" in entry:
+                text += f" · F1 {entry['eval_f1']:.3f}"
+                metrics["eval/f1"] = entry["eval_f1"]
+            self._tell(text, entry["step"], metrics)
+            if entry.get("samples"):
+                self._show(entry["step"], entry["samples"])
         elif "loss" in entry:
             speed = f"{self._recent_speed():.0f} tokens/s"
             text = f"step {entry['step']}/{self._total} · loss {entry['loss']:.2f} · {speed}"
-            names = ("loss", "learning_rate", "grad_norm", "epoch")
-            self._tell(text, entry["step"], {f"train/{name}": record[name] for name in names} if record else {})
+            self._tell(text, entry["step"], self._metrics(record) if record else {})
 
-    def measuring(self, done: int, rows: int) -> None:
-        """Tell that the validation rows are being measured: on long texts it takes minutes."""
+    def measuring(self, what: str) -> None:
+        """Tell what an evaluation is at: on long texts it takes minutes."""
         step = len(self._steps)
-        self._report(Progress(f"step {step}/{self._total} · validating {done}/{rows} rows", step / self._total))
+        self._report(Progress(f"step {step}/{self._total} · {what}", step / self._total))
 
     @property
     def losses(self) -> list[tuple[int, float]]:
@@ -79,24 +116,48 @@ class TrainingLog:
         """Time of all steps, in all attempts; steps that a killed attempt did after its checkpoint are not in it."""
         return math.fsum(entry["seconds"] for entry in self._steps)
 
+    @property
+    def padding_share(self) -> float:
+        """Of all that went through the model, what was padding; 0 to 1."""
+        return _padding_share(self._steps)
+
+    @property
+    def utilization(self) -> float | None:
+        """Model FLOPs of all steps over what the machine could have done in their time; None on a GPU of unknown peak."""
+        return self._machine.utilization(self._steps)
+
+    @property
+    def last_step(self) -> int:
+        """The step that was done last: an early stop comes before the planned end."""
+        return int(self._steps[-1]["step"]) if self._steps else 0
+
+    @property
+    def evaluations(self) -> list[dict[str, float]]:
+        """{"step", "epoch", "eval_loss", "eval_f1"?} of every evaluation so far."""
+        return [record for record in self.records if "eval_loss" in record]
+
     def last_epoch_loss(self) -> float:
         """Mean training loss of the steps of the last epoch (a last epoch may be a part of one)."""
         last = math.ceil(self._steps[-1]["epoch"]) - 1
         losses: list[float] = [entry["loss"] for entry in self._steps if entry["epoch"] > last]
         return math.fsum(losses) / len(losses)
 
-    def validation_loss(self) -> float | None:
-        """Of the last evaluation; None without validation rows."""
-        losses = [record["eval_loss"] for record in self.records if "eval_loss" in record]
-        return losses[-1] if losses else None
-
     def write(self, path: Path) -> None:
-        """metrics.jsonl."""
-        path.write_text("".join(json.dumps(record) + "\n" for record in self.records), encoding="utf-8")
+        """metrics.jsonl, and beside it samples.jsonl where there are any."""
+        path.write_text(_lines(self.records), encoding="utf-8")
+        if self.samples:
+            path.with_name(SAMPLES).write_text(_lines(self.samples), encoding="utf-8")
 
     def _take(self, entry: Mapping[str, Any]) -> dict[str, float] | None:
         if "eval_loss" in entry:
-            self.records.append({name: entry[name] for name in ("step", "epoch", "eval_loss")})
+            step = entry["step"]
+            if not math.isfinite(entry["eval_loss"]):
+                raise Diverged(
+                    f"the validation loss is {entry['eval_loss']} at step {step} of {self._total} (the last training loss was "
+                    f"{self._last_loss()}). The training has diverged: lower train.learning_rate, or add train.warmup_steps."
+                )
+            self.records.append({n: entry[n] for n in ("step", "epoch", "eval_loss", "eval_f1") if n in entry})
+            self.samples += [{"step": step, **sample} for sample in entry.get("samples", ())]
             return self.records[-1]
         if "loss" not in entry:
             return None  # the Trainer's closing words
@@ -117,10 +178,25 @@ class TrainingLog:
         self.records.append({"step": step, "epoch": entry["epoch"], "loss": mean, **others})
         return self.records[-1]
 
-    def _tell(self, text: str, step: int, metrics: Mapping[str, float]) -> None:
+    def _metrics(self, record: Mapping[str, float]) -> dict[str, float]:
+        """What a chart is drawn from."""
+        recent = self._steps[-_RECENT:]
+        found: dict[str, float | None] = {
+            **{name: record.get(name) for name in ("loss", "learning_rate", "grad_norm", "epoch")},
+            "tokens_per_second": self._recent_speed(),
+            "padding_share": _padding_share(recent),
+            "memory_gb": self._machine.memory_gb(),
+            "mfu": self._machine.utilization(recent),
+            "minutes_left": None if (left := self._seconds_left(int(record["step"]))) is None else left / 60,
+        }
+        return {f"train/{name}": value for name, value in found.items() if value is not None}
+
+    def _seconds_left(self, step: int) -> float | None:
         here = len(self._steps) - self._first_here
-        left = (time.monotonic() - self._started) / here * (self._total - step) if here else None
-        self._report(Progress(text, step / self._total, left, metrics, step))
+        return (time.monotonic() - self._started) / here * (self._total - step) if here else None
+
+    def _tell(self, text: str, step: int, metrics: Mapping[str, float]) -> None:
+        self._report(Progress(text, step / self._total, self._seconds_left(step), metrics, step))
 
     def _recent_speed(self) -> float:
         recent = self._steps[-_RECENT:]
@@ -129,6 +205,15 @@ class TrainingLog:
 
     def _last_loss(self) -> str:
         return f"{self._steps[-1]['loss']:.3f} at step {self._steps[-1]['step']}" if self._steps else "none"
+
+
+def _padding_share(steps: Sequence[Mapping[str, Any]]) -> float:
+    positions = sum(entry["positions"] for entry in steps)
+    return 1 - sum(entry["tokens"] for entry in steps) / positions if positions else 0.0
+
+
+def _lines(records: Iterable[Mapping[str, Any]]) -> str:
+    return "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
 
 
 def draw_losses(log: TrainingLog, path: Path) -> None:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from skillsengine.modeling.errors import ModelError
+from skillsengine.modeling.memory import out_of_memory
 from skillsengine.stages.contract import StageError
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
@@ -26,6 +27,19 @@ def model_errors() -> Iterator[None]:
         if error.retry:
             raise
         raise StageError(str(error)) from error
+
+
+@contextmanager
+def memory_errors(what: str, mend: str) -> Iterator[None]:
+    """A lack of memory, on a GPU or a CPU, becomes a StageError that names `what` was at work: the next attempt would have no
+    more of it."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not out_of_memory(error):
+            raise
+        said = str(error).strip().split("\n")[0].rstrip(".") or type(error).__name__
+        raise StageError(f"out of memory while {what}: {said}. {mend}") from error
 
 
 @contextmanager

@@ -63,13 +63,13 @@ class Tracker:
         """
         self._try("metrics", lambda run: run.log(dict(metrics), step=step))
 
-    def table(self, name: str, columns: list[str], rows: list[list[Any]]) -> None:
-        """Add a table; every row has one cell a column."""
+    def table(self, name: str, columns: list[str], rows: list[list[Any]], step: int | None = None) -> None:
+        """Add a table; every row has one cell a column. With a `step` it stands beside that moment's metrics."""
 
         def send(run: Any) -> None:
             import wandb
 
-            run.log({name: wandb.Table(columns=columns, data=rows, allow_mixed_types=True)})
+            run.log({name: wandb.Table(columns=columns, data=rows, allow_mixed_types=True)}, step=step)
 
         self._try(f"the table `{name}`", send)
 

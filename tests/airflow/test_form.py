@@ -76,7 +76,8 @@ def param_takes(path: str, value: Any) -> bool:
 
 def spec_takes(path: str, value: Any) -> bool:
     try:
-        laid = lay_values_over(DATED, {path: value}, "conf")
+        beside = {"train.batch_size": 16} if (path, value) == ("train.per_device_batch_size", "auto") else {}
+        laid = lay_values_over(DATED, {path: value} | beside, "conf")
     except SpecError:
         return False
     assert read_path(laid, path) == value

@@ -43,6 +43,10 @@ SPECIAL: dict[str, st.SearchStrategy[Any]] = {
     "sweep": st.sampled_from(
         [None, {"lora.r": [4, 8]}, {"train.epochs": [1], "lora.alpha": [8, 16, 32], "samples": 2}]
     ),
+    "per_device_batch_size": st.integers(1, 64),  # `auto` wants a batch_size
+    "gradient_accumulation_steps": st.just(1),  # more of them want to agree with it
+    "batch_size": st.integers(1, 4096),
+    "early_stopping_patience": st.none(),  # wants a best_by
     "init_weights": st.just("default"),  # the other one wants an unquantized base
     "use_dora": st.just(False),  # not of 8-bit weights
     "hub": st.sampled_from([None, "org/name", "My-Org/job.skills_7b"]),

@@ -27,7 +27,7 @@ class Recorder:
     def log(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         self.logged.append(metrics)
 
-    def table(self, name: str, columns: list[str], rows: list[list[Any]]) -> None:
+    def table(self, name: str, columns: list[str], rows: list[list[Any]], step: int | None = None) -> None:
         self.tables[name] = [columns, *rows]
 
     def image(self, name: str, path: Path) -> None:

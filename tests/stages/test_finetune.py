@@ -107,7 +107,10 @@ def test_what_it_tells(tmp_path: Path) -> None:
     assert steps[-1].seconds_left == 0
     assert all(progress.seconds_left for progress in steps[:-1])
     assert [p.step for p in steps if p.metrics] == [1, 3, 6, 9, 12]
-    assert set(steps[2].metrics) == {"train/loss", "train/learning_rate", "train/grad_norm", "train/epoch"}
+    names = "loss learning_rate grad_norm epoch tokens_per_second padding_share memory_gb mfu minutes_left"
+    assert set(steps[2].metrics) == {f"train/{name}" for name in names.split()}
+    assert 0 < steps[2].metrics["train/padding_share"] < 0.5
+    assert 0 < steps[2].metrics["train/mfu"] < 1
     logged = [line["loss"] for line in training.metrics() if "loss" in line]
     assert [p.metrics["train/loss"] for p in steps if p.metrics] == logged
     evaluations = [progress for progress in training.reports if "eval/loss" in progress.metrics]

@@ -100,7 +100,7 @@ class Training:
     @property
     def spec(self) -> Any:
         sections = {name: dict(section) for name, section in self.sections.items()}
-        train = {"epochs": 3, "learning_rate": 1e-2, "logging_steps": 3, "checkpoint_steps": 5}
+        train = {"epochs": 3, "learning_rate": 1e-2, "logging_steps": 3, "checkpoint_steps": 5, "sample_predictions": 0}
         lora = {"r": 4, "alpha": 8, "target_modules": TARGETS}
         return experiment(
             **{

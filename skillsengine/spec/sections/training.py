@@ -85,10 +85,17 @@ class Train(Section):
 
     epochs: float = Field(3.0, gt=0.0, le=1000.0)
     """Passes over the training rows."""
-    per_device_batch_size: int = Field(4, ge=1, le=4096)
-    """Rows in one forward pass on one device."""
+    per_device_batch_size: Annotated[int, Field(ge=1, le=4096)] | Literal["auto"] = 4
+    """Rows in one forward pass on one device. `auto`, with `batch_size`, takes as many as memory and speed allow, and fewer
+    where memory runs out: the adapter is the same within rounding."""
     gradient_accumulation_steps: int = Field(1, ge=1, le=4096)
     """Forward passes per optimizer step; rows per step = this x per_device_batch_size."""
+    batch_size: int | None = Field(None, ge=1, le=4096 * 4096)
+    """Rows per optimizer step, said outright: needed by `per_device_batch_size: auto`; null takes the product of the two
+    above."""
+    batching: Literal["auto", "padded", "flattened"] = "auto"
+    """How rows go through together: `padded` to the longest of them, or `flattened`, one after the other in a single row, each
+    blind to the others. `auto` takes what is faster: padded on a CPU, flattened on CUDA. The loss is the same."""
     learning_rate: float = Field(2e-4, gt=0.0, le=1.0)
     """Peak learning rate."""
     lr_scheduler: Literal["linear", "cosine", "constant", "constant_with_warmup"] = "linear"
@@ -108,6 +115,18 @@ class Train(Section):
     gradient_checkpointing: bool | Literal["auto"] = "auto"
     """Recompute activations in the backward pass rather than keep them: less memory, a third more work, the same adapter.
     `auto` does so on CUDA with a base of more than 10^9 parameters."""
+    eval_steps: int | None = Field(None, ge=1)
+    """Optimizer steps between two evaluations on the validation rows; null evaluates after each epoch. There is always one
+    after the last step."""
+    best_by: Literal["validation_loss", "validation_f1"] | None = None
+    """Keep the adapter of the evaluation that was best by this; null keeps the last. `validation_f1` lets the model answer
+    `eval_rows` rows at each evaluation."""
+    early_stopping_patience: int | None = Field(None, ge=1)
+    """Stop after so many evaluations in a row that are no better than the best one by `best_by`; null trains to the end."""
+    eval_rows: int = Field(64, ge=1, le=100_000)
+    """At most so many validation rows are answered for `validation_f1`."""
+    sample_predictions: int = Field(4, ge=0, le=1000)
+    """Validation rows that are answered at each evaluation to be looked at, in W&B and `samples.jsonl`; 0 for none."""
 
     @model_validator(mode="after")
     def _warms_up(self) -> Self:
@@ -118,10 +137,59 @@ class Train(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _steps_add_up(self) -> Self:
+        rows, accumulated = self.per_device_batch_size, self.gradient_accumulation_steps
+        if rows == "auto":
+            if self.batch_size is None:
+                raise ValueError(
+                    "per_device_batch_size: `auto` decides how many rows fit at once, and not how many make an optimizer step. "
+                    "Say that with `batch_size: 16`, or write a number here"
+                )
+            if accumulated != 1:
+                raise ValueError(
+                    f"gradient_accumulation_steps: {accumulated} and `per_device_batch_size: auto` exclude each other: `auto` "
+                    "accumulates as often as it needs to. Remove it; `batch_size` says how many rows make an optimizer step"
+                )
+        elif self.batch_size is not None and accumulated != 1 and self.batch_size != rows * accumulated:
+            raise ValueError(
+                f"batch_size: {self.batch_size} rows an optimizer step, but {rows} (per_device_batch_size) x {accumulated} "
+                f"(gradient_accumulation_steps) are {rows * accumulated}. Remove gradient_accumulation_steps: it follows from "
+                "batch_size"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _stops_by_something(self) -> Self:
+        if self.early_stopping_patience is not None and self.best_by is None:
+            raise ValueError(
+                "early_stopping_patience: stops when nothing gets better, and `best_by: null` does not say by what. Write "
+                "`best_by: validation_loss` or `validation_f1`"
+            )
+        return self
+
     @property
     def effective_batch_size(self) -> int:
         """Rows per optimizer step: the only batch size that changes what is learned."""
-        return self.per_device_batch_size * self.gradient_accumulation_steps
+        if self.batch_size is not None:
+            return self.batch_size
+        # `auto` comes with a batch_size.
+        return self.rows_at_once * self.gradient_accumulation_steps
+
+    @property
+    def rows_at_once(self) -> int:
+        """The most rows that go through in one forward pass."""
+        if self.per_device_batch_size != "auto":
+            return self.per_device_batch_size
+        return self.batch_size or 1
+
+    @property
+    def choice(self) -> dict[str, Any] | None:
+        """Which of several adapters is kept; None where it is the last, however often it was evaluated before."""
+        if self.best_by is None:
+            return None
+        chosen = {name: getattr(self, name) for name in ("best_by", "early_stopping_patience", "eval_steps")}
+        return chosen | ({"eval_rows": self.eval_rows} if self.best_by == "validation_f1" else {})
 
 
 def recomputes(setting: bool | Literal["auto"], device: str, parameters: int) -> bool:
