@@ -56,6 +56,8 @@ class Training:
     max_length: int = 256
     inputs: dict[str, Artifact] = field(default_factory=dict)
     reports: list[Progress] = field(default_factory=list)
+    tables: dict[str, list[list[Any]]] = field(default_factory=dict)
+    """The newest of each name."""
 
     def __post_init__(self) -> None:
         if not (self.folder / "base").exists():
@@ -94,6 +96,7 @@ class Training:
 
         context = replace(around.context, report=tell, guard=guard, checkpoints=self.folder / checkpoints)
         summary = finetune.run(config_for(FINETUNE, self.spec, limit=limit), self.inputs, out, context)
+        self.tables |= around.tracker.tables
         assert around.tracker.images == {"loss": out / "loss.png"}
         return summary
 
@@ -108,7 +111,7 @@ class Training:
                 "base": {"model": "base", **sections.get("base", {})},
                 "train": {**train, **sections.get("train", {})},
                 "lora": {**lora, **sections.get("lora", {})},
-                "resources": {"device": "cpu"},
+                "resources": {"device": "cpu", **sections.get("resources", {})},
             }
         )
 
