@@ -79,15 +79,23 @@ class Reporter:
 
     def __init__(self, step: Step, around: Surroundings, tracker: StageTracker) -> None:
         self._step, self._around, self._tracker, self._last = step, around, tracker, 0.0
+        self._numbers: dict[str, float] = {}
 
     def __call__(self, progress: Progress) -> None:
         if progress.metrics:
             self._tracker.log(progress.metrics, progress.step)
+            self._numbers |= progress.metrics
         now = time.monotonic()
         if now - self._last < _REPORT_SECONDS and progress.fraction != 1.0:
             return
         self._last = now
-        shown = {"text": progress.text, "fraction": progress.fraction, "seconds_left": progress.seconds_left}
+        shown: dict[str, Any] = {
+            "text": progress.text,
+            "fraction": progress.fraction,
+            "seconds_left": progress.seconds_left,
+        }
+        if self._numbers:
+            shown["metrics"] = dict(self._numbers)
         self._around.catalog.update_step(self._around.run_pk, self._step.id, shown)
         if self._around.observer:
             self._around.observer(self._step.id, progress)

@@ -18,7 +18,7 @@ from skillsengine.scoring.predictions import Answer, Answers
 from skillsengine.scoring.token_metrics import token_scores
 from skillsengine.stages.contract import Limit, Progress, StageConfig, StageContext, Summary
 from skillsengine.stages.rows import Row
-from skillsengine.stages.translate import model_errors
+from skillsengine.stages.translate import memory_errors, model_errors
 from skillsengine.storage.artifact import Artifact
 
 ADAPTER, BASE, PROMPT = "adapter", "base.json", "prompt.json"
@@ -47,12 +47,14 @@ def answer_with_model(
     partition was formatted for. Raises StageError for a base or an adapter that cannot be used.
     """
     context.report(Progress(f"loading the {config.key}", fraction=0.0))
-    with model_errors():
+    size = config.spec.evaluate.batch_size
+    what = f"answering with evaluate.batch_size: {size}"
+    with model_errors(), memory_errors(what, "Lower it (the answers stay the same), or evaluate.max_new_tokens."):
         subject = _load(config, inputs, context)
         asked = _shortened(rows, subject, config.limit)
         answers, measured = _generate(asked, subject, config, context)
-    context.report(Progress("token metrics", fraction=1.0))
-    return Answers(answers, measured | _token_metrics(asked, subject, config.spec.evaluate.batch_size))
+        context.report(Progress("token metrics", fraction=1.0))
+        return Answers(answers, measured | _token_metrics(asked, subject, size))
 
 
 def _load(config: StageConfig, inputs: Mapping[str, Artifact], context: StageContext) -> _Subject:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from skillsengine.modeling.answers import render_answer
 from skillsengine.modeling.base import load_base
@@ -15,7 +16,7 @@ from skillsengine.modeling.recorded import load_recorded
 from skillsengine.pipeline.graph import SUBJECTS
 from skillsengine.scoring.few_shot import preamble
 from skillsengine.spec.schema import Base, Evaluate
-from skillsengine.stages import evaluate
+from skillsengine.stages import answering, evaluate
 from skillsengine.stages.contract import Limit, StageError
 from skillsengine.stages.evaluate import sample
 from skillsengine.stages.row_writer import write_rows
@@ -292,6 +293,19 @@ def test_max_rows_takes_the_same_rows_for_every_subject(tmp_path: Path) -> None:
         for subject in ("adapter", "lexicon", "base")
     ]
     assert len(taken[0]) == 2 and taken[0] == taken[1] == taken[2]
+
+
+def test_a_lack_of_memory_says_what_to_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*args: object, **kwargs: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nmore")
+
+    monkeypatch.setattr(answering, "generate", full)
+    with pytest.raises(StageError) as caught:
+        run("adapter", tmp_path, [ad("nurse")], make_finetuned(tmp_path))
+    assert str(caught.value) == (
+        "out of memory while answering with evaluate.batch_size: 2: CUDA out of memory. Tried to allocate 2.00 GiB. Lower it "
+        "(the answers stay the same), or evaluate.max_new_tokens."
+    )
 
 
 def test_an_unknown_subject_is_refused(tmp_path: Path) -> None:
