@@ -81,6 +81,7 @@ FINETUNE = StageDef(
         "train.logging_steps",  # how often people are told
         "train.checkpoint_steps",  # how much a killed attempt repeats
         "train.gradient_checkpointing",  # memory and speed
+        "resources.gpus",  # who computes which rows of a step
         "evaluate.batch_size",
     ),
 )
@@ -143,6 +144,10 @@ class _View:
 
     def __init__(self, section: Section, allowed: frozenset[str], stage: str, prefix: str = "") -> None:
         self._section, self._allowed, self._stage, self._prefix = section, allowed, stage, prefix
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled whole: several GPUs are several processes."""
+        return _View, (self._section, self._allowed, self._stage, self._prefix)
 
     def __getattr__(self, name: str) -> Any:
         path = f"{self._prefix}{name}"

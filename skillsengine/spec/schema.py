@@ -132,6 +132,16 @@ class Experiment(Section):
         return self
 
     @model_validator(mode="after")
+    def _every_gpu_has_rows(self) -> Self:
+        gpus, rows = self.resources.gpus, self.train.effective_batch_size
+        if gpus > rows:
+            raise ValueError(
+                f"resources.gpus: {gpus} share the rows of an optimizer step, and it has only {rows}. Raise "
+                f"`train.batch_size`, which changes what is learned, or write `resources.gpus: {rows}` or less"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _adapter_fits(self) -> Self:
         quantization = self.base.quantization
         if self.lora.init_weights == "pissa" and quantization != "none":

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 from torch.nn.functional import cross_entropy
-from torch.utils.data import Sampler
+from torch.utils.data import BatchSampler, DataLoader, Sampler
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerState, TrainingArguments
 from transformers.trainer import TRAINER_STATE_NAME
 
@@ -32,6 +32,7 @@ from skillsengine.spec.schema import Train, recomputes
 from skillsengine.stages.best import Choice
 from skillsengine.stages.checkpoints import Checkpoints, step_of
 from skillsengine.stages.micro_batches import MicroBatches
+from skillsengine.stages.team import Team
 from skillsengine.stages.training_log import TrainingLog
 from skillsengine.stages.validation import Validation
 
@@ -108,6 +109,18 @@ class _EachStep(TrainerCallback):  # type: ignore[misc]  # transformers ships no
             control.should_training_stop = control.should_save = True
 
 
+class _Steps(BatchSampler):
+    """The rows of each step, in each epoch's own order."""
+
+    def set_epoch(self, epoch: int) -> None:
+        self.sampler.set_epoch(epoch)  # type: ignore[union-attr]  # LengthGroups
+
+    @property
+    def batch_sampler(self) -> _Steps:
+        """Itself: the Trainer looks below a loader's batch sampler for one that wants to know the epoch."""
+        return self
+
+
 class AnswerTrainer(Trainer):  # type: ignore[misc]  # transformers ships no types
     """Trains the adapter of `loaded.model` on `rows`, evaluates it every `eval_steps` steps and at the end, and leaves in the
     model the adapter that `choice` keeps.
@@ -130,6 +143,7 @@ class AnswerTrainer(Trainer):  # type: ignore[misc]  # transformers ships no typ
         choice: Choice,
         log: TrainingLog,
         checkpoints: Checkpoints,
+        team: Team,
     ) -> None:
         super().__init__(
             model=loaded.model,
@@ -141,7 +155,7 @@ class AnswerTrainer(Trainer):  # type: ignore[misc]  # transformers ships no typ
         self.remove_callback(PrinterCallback)
         self._loaded, self._validation, self._batches, self._choice = loaded, validation, batches, choice
         self._attention, self._own_attention = attention, attention_of(loaded.model)
-        self._training_log, self._checkpoints = log, checkpoints
+        self._training_log, self._checkpoints, self._team = log, checkpoints, team
         self._flops = TrainingFlops.of(loaded.model)
         self._work, self._step_started = _Work(), 0.0
         self._best: dict[str, torch.Tensor] = {}
@@ -179,40 +193,52 @@ class AnswerTrainer(Trainer):  # type: ignore[misc]  # transformers ships no typ
         Where memory runs out, and `per_device_batch_size` is `auto`, the step begins anew in smaller parts.
         """
         rows: list[Encoded] = inputs["rows"]
-        model.train()
-        while (too_large := self._try_step(model, rows)) is not None:
-            release(model)
-            log.warning(
-                "step %d: memory ran out with %d rows (%d tokens) at once; from here on at most %d tokens go through together",
-                self.state.global_step + 1,
-                len(too_large),
-                self._batches.positions(too_large),
-                self._batches.tokens,
-            )
+        self.model.train()
+        while not self._try_step(rows):
+            release(self.model)
+        self._team.sum_gradients(self._trained().values())
+        self._team.sum(self._step_loss)
         self._work.tokens += sum(len(row) for row in rows)
-        self._work.positions += sum(self._batches.positions(part) for part in self._batches.divide(rows))
+        shares = [self._team.share(rows, rank) for rank in range(self._team.count)]
+        parts = [part for share in shares for part in self._batches.divide(share)]
+        self._work.positions += sum(self._batches.positions(part) for part in parts)
         self._work.flops += self._flops.of_step((len(row) for row in rows), _supervised(rows))
         return self._step_loss
 
-    def _try_step(self, model: Any, rows: list[Encoded]) -> list[Encoded] | None:
-        """One attempt at a step; what comes back is the micro-batch that found no room, after which smaller ones are set."""
+    def _try_step(self, rows: list[Encoded]) -> bool:
+        """One attempt at this process' share of a step; False where it found no room, after which smaller parts are set."""
         self._seed_step()
         self._step_loss = torch.zeros((), device=self.args.device)
-        supervised = _supervised(rows)
-        for part in self._batches.divide(rows):
+        supervised, room = _supervised(rows), True
+        for part in self._batches.divide(self._team.share(rows)):
             try:
-                logits, gold = self._forward(model, part)
+                # Not through the wrapper that sums gradients in a backward pass: they are summed when all parts are done.
+                logits, gold = self._forward(self.model, part)
                 loss = cross_entropy(logits.float(), gold, reduction="sum") / supervised
                 self.accelerator.backward(loss)
             except (RuntimeError, MemoryError) as error:
-                if out_of_memory(error) and self._batches.shrink(part):
-                    return part
-                raise
+                if not (out_of_memory(error) and self._batches.shrink(part)):
+                    raise
+                room = False
+                self._tell_shrunk(part)
+                break
             self._step_loss += loss.detach()
-        return None
+        # One that finds room must do the step again with one that does not: the others wait for its sum.
+        return self._team.all(room, self.args.device)
+
+    def _tell_shrunk(self, part: list[Encoded]) -> None:
+        log.warning(
+            "step %d: memory ran out with %d rows (%d tokens) at once; from here on at most %d tokens go through together",
+            self.state.global_step + 1,
+            len(part),
+            self._batches.positions(part),
+            self._batches.tokens,
+        )
 
     def _seed_step(self) -> None:
-        torch.manual_seed((self.args.seed * 1_000_003 + self.state.global_step) % 2**63)
+        # Each process has rows of its own, so each drops other inputs of the adapter.
+        seed = self.args.seed * 1_000_003 + self.state.global_step + (self._team.rank << 40)
+        torch.manual_seed(seed % 2**63)
 
     def _forward(self, model: Any, rows: Sequence[Encoded]) -> tuple[torch.Tensor, torch.Tensor]:
         """(logits, gold) of the rows together, as `answer_logits` gives them."""
@@ -226,10 +252,12 @@ class AnswerTrainer(Trainer):  # type: ignore[misc]  # transformers ships no typ
         """Measure the validation rows, let the model answer a few of them, and keep the adapter if it is the best so far."""
         self.model.eval()
         told = self._training_log.measuring
-        loss = self._validation.loss(self.model, self._forward, told)
-        with self._answering():
-            answers = self._validation.answers(replace(self._loaded, model=self.model), told)
-        metrics = {"eval_loss": loss, **answers}
+        loss = self._validation.loss(self.model, self._forward, told, self._team)
+        answers: dict[str, Any] = {}
+        if self._team.first:
+            with self._answering():
+                answers = self._validation.answers(replace(self._loaded, model=self.model), told)
+        metrics = {"eval_loss": loss, **self._team.told(answers)}
         self.log(dict(metrics))
         evaluations = self._training_log.evaluations
         best = self._choice.of(evaluations)
@@ -262,12 +290,22 @@ class AnswerTrainer(Trainer):  # type: ignore[misc]  # transformers ships no typ
     def _trained(self) -> dict[str, torch.Tensor]:
         return {name: weight for name, weight in self.model.named_parameters() if weight.requires_grad}
 
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """The rows of one optimizer step at a time, whole for every process: torch's own would share out the steps."""
+        if self._team.count == 1:
+            loader: DataLoader[Any] = super().get_train_dataloader()
+            return loader
+        steps = _Steps(self._get_train_sampler(), self.args.per_device_train_batch_size, drop_last=False)
+        return DataLoader(self.train_dataset, batch_sampler=steps, collate_fn=_rows_of_a_step)
+
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
         lengths = [len(row) for row in self.train_dataset]
         return LengthGroups(lengths, self.args.per_device_train_batch_size, self.args.seed)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        """What `resume_from_checkpoint` reads, written whole or not at all."""
+        """What `resume_from_checkpoint` reads, written whole or not at all, by the first process."""
+        if not self._team.first:
+            return
 
         def save(folder: Path) -> None:
             self.model.save_pretrained(folder, save_embedding_layers=False)

@@ -35,6 +35,7 @@ from skillsengine.stages.contract import Diverged, Limit, Progress, StageConfig,
 from skillsengine.stages.micro_batches import MicroBatches
 from skillsengine.stages.overlong import Fitter
 from skillsengine.stages.splits import TRAIN, VALIDATION, TrainingRows, formatted_inputs, training_rows
+from skillsengine.stages.team import Team
 from skillsengine.stages.trained_on import write_trained_on
 from skillsengine.stages.training_log import Machine, TrainingLog, draw_losses
 from skillsengine.stages.translate import full_disk, memory_errors, model_errors
@@ -72,6 +73,15 @@ def run(config: StageConfig, inputs: Mapping[str, Artifact], out: Path, context:
     Raises StageError without a row to train on, for a base or a target that cannot be used, when the loss diverges, and
     when a part of the adapter did not learn.
     """
+    if config.spec.resources.gpus > 1:
+        from skillsengine.stages.together import train_together  # it calls `train` below, in each process
+
+        return train_together(config, inputs, out, context)
+    return train(config, inputs, out, context, Team())
+
+
+def train(config: StageConfig, inputs: Mapping[str, Artifact], out: Path, context: StageContext, team: Team) -> Summary:
+    """One process' part of `run`; what it returns and leaves in `out` is the first one's."""
     spec = config.spec
     rows = training_rows(formatted_inputs(inputs), spec.data.split, dated=spec.data.dated)
     max_length = int(inputs["profile"].summary["max_length"])
@@ -80,7 +90,8 @@ def run(config: StageConfig, inputs: Mapping[str, Artifact], out: Path, context:
 
     restart_peak(spec.resources.device)
     context.report(Progress(f"loading the base {spec.base.model}", fraction=0.0))
-    with model_errors():
+    small = "Set base.quantization: nf4, or take a smaller base."
+    with model_errors(), memory_errors(f"loading the base {spec.base.model}", small):
         loaded = load_base(
             spec.base,
             spec.resources.device,
@@ -92,15 +103,20 @@ def run(config: StageConfig, inputs: Mapping[str, Artifact], out: Path, context:
         texts = _encode(rows, fitter, config.limit)
         _require_rows(texts, rows)
         start = context.checkpoints / START
-        model = attach(loaded.model, spec.lora, spec.train.seed, start)
+        with team.first_goes_first():
+            model = attach(loaded.model, spec.lora, spec.train.seed, start)
 
     per_epoch = steps_per_epoch(len(texts.train), spec.train.effective_batch_size)
     total = max(1, math.ceil(per_epoch * spec.train.epochs))
     total = min(total, config.limit.steps) if config.limit else total
     checkpoints = Checkpoints(context.checkpoints, context.guard)
     told = _log(spec, total, context)
-    trainer = _trainer(replace(loaded, model=model), texts, spec, told, checkpoints, per_epoch, total, config.limit)
-    resumed_from = _train(trainer, checkpoints, texts, spec, context)
+    trainer = _trainer(
+        replace(loaded, model=model), texts, spec, told, checkpoints, team, per_epoch, total, config.limit
+    )
+    resumed_from = _train(trainer, checkpoints, texts, spec, context, team)
+    if not team.first:
+        return {}
     dead = _require_learned(model, told.last_step, start)
     with full_disk(out, "the adapter"):
         save_adapter(model, out / "adapter", start)
@@ -139,6 +155,7 @@ def _trainer(
     spec: Experiment,
     told: TrainingLog,
     checkpoints: Checkpoints,
+    team: Team,
     per_epoch: int,
     total: int,
     limit: Limit | None,
@@ -173,6 +190,7 @@ def _trainer(
         choice=choice,
         log=told,
         checkpoints=checkpoints,
+        team=team,
     )
 
 
@@ -192,7 +210,10 @@ def _log(spec: Experiment, total: int, context: StageContext) -> TrainingLog:
         rows = [[step, s["ad"], ", ".join(s["gold"]), ", ".join(s["predicted"])] for s in samples]
         context.tracker.table("sample_predictions", ["step", "ad", "gold", "predicted"], rows, step)
 
-    machine = Machine(lambda: peak_gb(device), peak_flops(device))
+    peak = peak_flops(device)
+    if peak is not None and device == "cuda":  # processes on a CPU share it
+        peak *= spec.resources.gpus
+    machine = Machine(lambda: peak_gb(device), peak)
     return TrainingLog(context.report, total, spec.train.logging_steps, machine, show)
 
 
@@ -201,7 +222,7 @@ def _rounded(value: float | None) -> float | None:
 
 
 def _train(
-    trainer: AnswerTrainer, checkpoints: Checkpoints, texts: _Texts, spec: Experiment, context: StageContext
+    trainer: AnswerTrainer, checkpoints: Checkpoints, texts: _Texts, spec: Experiment, context: StageContext, team: Team
 ) -> int:
     """Train; returns the step that it went on from, 0 at the first attempt."""
 
@@ -209,7 +230,7 @@ def _train(
         log.warning("%s", text)
         context.report(Progress(text))
 
-    newest = checkpoints.newest_whole(note)
+    newest = team.told(checkpoints.newest_whole(note) if team.first else None)
     start = 0 if newest is None else step_of(newest)
     rows = f"{len(texts.train)} rows to train on, {len(texts.validation)} to validate"
     going_on = f"; going on after step {start} of an earlier attempt" if start else ""

@@ -16,6 +16,7 @@ from skillsengine.modeling.generate import generate_from_ids
 from skillsengine.modeling.memory import out_of_memory, release
 from skillsengine.scoring.metrics import set_scores
 from skillsengine.stages.micro_batches import MicroBatches
+from skillsengine.stages.team import Team
 
 Sample = dict[str, Any]
 """{"ad": the beginning of the ad, "gold": [..], "predicted": [..]}."""
@@ -54,15 +55,17 @@ class Validation:
     def __len__(self) -> int:
         return len(self._rows)
 
-    def loss(self, model: Any, forward: Forward, told: Callable[[str], None]) -> float:
-        """Mean over all supervised tokens, whatever the batches; nats. `told` hears how far it is."""
+    def loss(self, model: Any, forward: Forward, told: Callable[[str], None], team: Team) -> float:
+        """Mean over all supervised tokens, whatever the batches and the processes; nats. `told` hears how far it is."""
         total, tokens, done = 0.0, 0, 0
-        for part in self._batches.divide([self._rows[place] for place in self._by_length]):
-            told(f"validating {done}/{len(self)} rows")
+        rows = team.share([self._rows[place] for place in self._by_length])
+        for part in self._batches.divide(rows):
+            told(f"validating {done}/{len(rows)} rows")
             for summed, count in _measured(model, part, forward):
                 total, tokens = total + summed, tokens + count
             done += len(part)
-        return total / tokens
+        sums = team.sum(torch.tensor([total, tokens], dtype=torch.float64, device=model.device))
+        return float(sums[0] / sums[1])
 
     def answers(self, loaded: LoadedBase, told: Callable[[str], None]) -> dict[str, Any]:
         """{"eval_f1" where rows are scored, "samples" where some are shown}: what the model answers to a fixed few.

@@ -69,6 +69,9 @@ class Resources(Section):
 
     device: Literal["cpu", "cuda"] = "cuda"
     """Where the model runs. It decides the number format (cpu: float32, cuda: bfloat16) and so enters the digest."""
+    gpus: int = Field(1, ge=1, le=64)
+    """GPUs of one machine that train together, each with a copy of the base; they share the rows of an optimizer step, so the
+    result stays the same. With `device: cpu` so many processes."""
     queue: str = "gpu"
     """Queue of the stages' tasks."""
     pool: str = "default_pool"
