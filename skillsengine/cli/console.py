@@ -101,7 +101,7 @@ _TOLD = {
     "format": ("rows", "rejected", "skills"),
     "profile": ("max_length", "longest", "rows_cut", "tokens"),
     "finetune": ("steps", "train_loss", "validation_loss", "tokens_per_second", "peak_memory_gb", "resumed_from_step"),
-    "select": ("trial", "trials", "diverged", "validation_loss"),
+    "select": ("trial", "trials", "diverged", "validation_loss", "validation_f1"),
     "evaluate": ("rows", "precision", "recall", "f1", "parse_rate"),
     "register": ("version",),
 }

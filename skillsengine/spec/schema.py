@@ -142,6 +142,15 @@ class Experiment(Section):
         return self
 
     @model_validator(mode="after")
+    def _sweep_is_scored(self) -> Self:
+        if self.sweep is not None and self.sweep.metric == "validation_f1" and self.train.best_by != "validation_f1":
+            raise ValueError(
+                "sweep.metric: `validation_f1` is measured by a training with `train.best_by: validation_f1` only. Write that "
+                "too, or `metric: validation_loss`"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _adapter_fits(self) -> Self:
         quantization = self.base.quantization
         if self.lora.init_weights == "pissa" and quantization != "none":

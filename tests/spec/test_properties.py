@@ -47,6 +47,7 @@ SPECIAL: dict[str, st.SearchStrategy[Any]] = {
     "gradient_accumulation_steps": st.just(1),  # more of them want to agree with it
     "batch_size": st.integers(1, 4096),
     "early_stopping_patience": st.none(),  # wants a best_by
+    "gpus": st.just(1),  # more want as many rows in an optimizer step
     "init_weights": st.just("default"),  # the other one wants an unquantized base
     "use_dora": st.just(False),  # not of 8-bit weights
     "hub": st.sampled_from([None, "org/name", "My-Org/job.skills_7b"]),

@@ -34,6 +34,20 @@ def diverged(digest: str) -> Artifact:
     return Artifact(Path("nowhere"), Manifest(DIVERGED, 1, None, digest, {}, {}, {"reason": "the loss is nan"}))
 
 
+def test_by_f1_more_is_better(tmp_path: Path) -> None:
+    spec = experiment(
+        sweep={"lora.r": [2, 4, 8], "metric": "validation_f1"}, train={"best_by": "validation_f1", "eval_rows": 8}
+    )
+    inputs = {}
+    for name, f1 in zip(NAMES, (0.25, 0.5, 0.5), strict=True):
+        made = trial(tmp_path / name, 1.0 - f1, name)
+        inputs[name] = replace(made, manifest=replace(made.manifest, summary={"validation_f1": f1}))
+    out = tmp_path / "out"
+    out.mkdir()
+    summary = select.run(config_for(SELECT, spec), inputs, out, Surroundings(tmp_path).context)
+    assert (summary["trial"], summary["validation_f1"], summary["metric"]) == ("r=4", 0.5, "validation_f1")
+
+
 def outcomes(folder: Path, *losses: float | None) -> dict[str, Artifact]:
     return {name: trial(folder / name, loss, f"d{i}") for i, (name, loss) in enumerate(zip(NAMES, losses, strict=True))}
 

@@ -60,8 +60,9 @@ class Sweep(_Lists):
 
     samples: int | None = Field(None, ge=1, le=MOST_TRIALS)
     """Train so many of the combinations only, drawn with `train.seed`; null trains all, which may be 64."""
-    metric: Literal["validation_loss"] = "validation_loss"
-    """What the trials are compared by, on the validation rows; of equal ones the earlier wins."""
+    metric: Literal["validation_loss", "validation_f1"] = "validation_loss"
+    """What the trials are compared by, on the validation rows; of equal ones the earlier wins. `validation_f1` wants
+    `train.best_by: validation_f1`, which measures it."""
     parallel: int = Field(1, ge=1, le=MOST_TRIALS)
     """Trials that Airflow trains at once, each on a GPU of its own; the slots of the pool bound them too."""
 
