@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,14 @@ from skillsengine.modeling import flattened
 from skillsengine.modeling.base import load_base
 from skillsengine.modeling.batches import answer_logits, collate
 from skillsengine.modeling.encoding import Encoded
-from skillsengine.modeling.flattened import VARLEN, fastest_attention, flatten, flattened_logits, isolates, with_attention
+from skillsengine.modeling.flattened import (
+    VARLEN,
+    fastest_attention,
+    flatten,
+    flattened_logits,
+    isolates,
+    with_attention,
+)
 from skillsengine.modeling.lora import attach
 from skillsengine.spec.schema import Base, Lora
 from tests.modeling.test_architectures import ARCHITECTURES
@@ -37,9 +45,9 @@ def _one_by_one(q: Any, k: Any, v: Any, borders: Any, _: Any, longest: int, *__:
     """What torch's varlen kernel computes, which runs on CUDA alone: plain causal attention, text by text."""
     assert more["window_size"] == (-1, 0)
     edges = borders.tolist()
-    assert longest == max(end - start for start, end in zip(edges, edges[1:], strict=False))
+    assert longest == max(end - start for start, end in pairwise(edges))
     parts = []
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in pairwise(edges):
         one = [states[start:end].transpose(0, 1)[None] for states in (q, k, v)]
         out = torch.nn.functional.scaled_dot_product_attention(
             *one, is_causal=True, scale=scale, enable_gqa=more["enable_gqa"]

@@ -20,7 +20,9 @@ TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down
 
 
 def test_a_step_is_what_torch_counts(tmp_path: Path) -> None:
-    model: Any = AutoModelForCausalLM.from_pretrained(make_tiny_base(tmp_path / "b", tied=False), attn_implementation="eager")
+    model: Any = AutoModelForCausalLM.from_pretrained(
+        make_tiny_base(tmp_path / "b", tied=False), attn_implementation="eager"
+    )
     adapted = attach(model, Lora(r=4, alpha=8, target_modules=TARGETS), seed=1)
     ids = torch.randint(3, 320, (1, 64))
     labels = ids.clone()
@@ -37,7 +39,12 @@ def test_a_step_is_what_torch_counts(tmp_path: Path) -> None:
 def test_llama_2_13b_with_the_notebook_s_adapter() -> None:
     """53.4 GFLOP a token at 1,024 tokens, all of them supervised or not: the linear modules alone are 50.8 + the adapter's."""
     config = AutoConfig.for_model(
-        "llama", hidden_size=5120, intermediate_size=13824, num_hidden_layers=40, num_attention_heads=40, vocab_size=32000
+        "llama",
+        hidden_size=5120,
+        intermediate_size=13824,
+        num_hidden_layers=40,
+        num_attention_heads=40,
+        vocab_size=32000,
     )
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config)
