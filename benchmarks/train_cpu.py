@@ -13,8 +13,8 @@ trainer-max       the same, every batch padded to the longest text of all, as th
 trl               TRL's SFTTrainer as it comes, on prompts and completions, without lm_head, which it refuses (`--peer`: a
                   folder made by `pip install --no-deps --target DIR trl==1.16.0`)
 
-Validation losses are those of the answers' tokens, F1 is that of generated answers, both counted alike for all sides. Seconds are
-those of optimizer steps.
+Validation losses are those of the answers' tokens, F1 is that of generated answers, both counted alike for all sides. Seconds
+are those of optimizer steps.
 """
 
 from __future__ import annotations

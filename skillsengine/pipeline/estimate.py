@@ -160,7 +160,8 @@ def training_memory(shape: Shape, experiment: Experiment, longest: int | None) -
     - framework: Python and its libraries, CUDA's own.
     - held: what the allocator cannot use.
 
-    On a CPU within 15% of what was measured (`benchmarks.estimates`). Nothing was measured on a GPU.
+    On a CPU within 6% of what was measured (`benchmarks.estimates`), but with recomputed activations 29% too low there. Nothing
+    was measured on a GPU.
     """
     lora, device = experiment.lora, experiment.resources.device
     targets, trainable = _targets(shape, lora), adapter_parameters(shape, lora)

@@ -10,17 +10,21 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
+from benchmarks._record import read_rows
+from benchmarks.estimates import SHAPES, spec_of
 from skillsengine.modeling.base import load_base
 from skillsengine.modeling.batches import answer_logits
 from skillsengine.modeling.lora import attach
 from skillsengine.pipeline.estimate import Shape, adapter_parameters, optimizer_steps, training_memory
 from skillsengine.pipeline.shapes import shape_from
-from skillsengine.spec.schema import Base, Lora, Train
+from skillsengine.spec.schema import Base, Experiment, Lora, Train
+from skillsengine.stages.micro_batches import AUTO_TOKENS
 from tests.pipeline.project import tiny_experiment
 from tests.tiny import make_tiny_base
 
 ALL = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 LLAMA_13B = Shape(hidden=5120, feed_forward=13824, layers=40, keys=5120, queries=5120, vocabulary=32000, tied=False)
+SMOLLM2 = Shape(hidden=576, feed_forward=1536, layers=30, keys=192, queries=576, vocabulary=49152, tied=True)
 TEXTS, TOKENS, SUPERVISED = 2, 100, 25
 
 
@@ -168,3 +172,22 @@ def test_recomputed_activations_are_one_layers_and_what_each_layer_takes_in(base
     assert kept == activations(False)
     # Two layers of 128 float32 values a token: the second one is not kept, both inputs are.
     assert kept - recomputed == pytest.approx(100 * ((kept - 100 * 320 * 12 * 0.25) / 200 - 2 * 128 * 4))
+
+
+def test_an_automatic_batch_takes_as_many_tokens_as_the_trainer_begins_with() -> None:
+    train = {"epochs": 1, "per_device_batch_size": "auto", "batch_size": 64}
+    for device, most in AUTO_TOKENS.items():
+        spec = tiny_experiment(train=train, resources={"device": device})
+        found = [training_memory(LLAMA_13B, spec, longest) for longest in (16, 1024, 100_000)]
+        assert [memory.tokens for memory in found if memory] == [64 * 16, min(most, 64 * 1024), 100_000]
+
+
+def test_committed_figures_hold_the_estimate_against_measured_runs() -> None:
+    """`python -m benchmarks.estimates` writes them. Recomputed activations on a CPU are known to be estimated too low."""
+    rows = [row for row in read_rows("estimates") if "recomputed" not in row["shape"]]
+    assert len(rows) >= 6 and all(0.85 < row["estimated_to_measured"] < 1.15 for row in rows)
+    for row in rows:
+        spec = Experiment.model_validate(spec_of(SHAPES[row["shape"]]))
+        found = training_memory(SMOLLM2, spec, SHAPES[row["shape"]]["length"])
+        assert found is not None and found.total is not None
+        assert found.total / 2**30 == pytest.approx(row["estimated_gb"], abs=0.01), "the formula changed: measure again"
