@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +44,11 @@ def test_lengths_are_whole_whatever_the_tokenizer_was_told_before(tokenizer: Any
     """A tokenizer.json may hold how somebody cut and filled his texts; transformers forgets that at each call."""
     texts = [*TEXTS, ("a nurse</s>", " [</s>]")]
     expected = [len(encode(prompt, answer, tokenizer, None)) for prompt, answer in texts]
-    tokenizer.backend_tokenizer.enable_truncation(8)
-    tokenizer.backend_tokenizer.enable_padding(length=4000)
-    tokenizer.backend_tokenizer.encode_special_tokens = True
-    assert [length for batch in stream_lengths(texts, tokenizer) for length in batch] == expected
+    for lengths in (encode_lengths, lambda *given: [*chain(*stream_lengths(*given))]):
+        tokenizer.backend_tokenizer.enable_truncation(8)
+        tokenizer.backend_tokenizer.enable_padding(length=4000)
+        tokenizer.backend_tokenizer.encode_special_tokens = True
+        assert lengths(texts, tokenizer) == expected
 
 
 def test_a_tokenizer_with_a_way_of_its_own_is_asked_its_way(tokenizer: Any) -> None:
