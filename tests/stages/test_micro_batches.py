@@ -94,7 +94,13 @@ DIVISIONS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("train", DIVISIONS.values(), ids=DIVISIONS)
+@pytest.mark.parametrize(
+    "train",
+    [
+        pytest.param(train, id=name, marks=() if name in ("accumulated", "flattened", "auto") else pytest.mark.nightly)
+        for name, train in DIVISIONS.items()
+    ],
+)
 def test_the_adapter_does_not_depend_on_how_a_step_is_divided(
     tmp_path: Path, whole: Training, train: dict[str, Any]
 ) -> None:
@@ -178,6 +184,7 @@ def test_another_error_is_no_lack_of_memory(tmp_path: Path, monkeypatch: pytest.
     assert tried == [4]
 
 
+@pytest.mark.nightly
 def test_validation_in_smaller_parts(tmp_path: Path, whole: Training, monkeypatch: pytest.MonkeyPatch) -> None:
     """Four validation rows at once are too many, whatever `evaluate.batch_size` says; training takes one at a time."""
     tried = _short_of_memory(monkeypatch, 1)
