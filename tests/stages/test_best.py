@@ -68,6 +68,7 @@ def test_the_adapter_of_the_best_evaluation_is_what_is_written(
     assert _same(training.adapter(), at[10]) and not _same(training.adapter(), at[12])
 
 
+@pytest.mark.nightly
 def test_sabotage_a_best_one_that_is_forgotten(
     tmp_path: Path, at: dict[int, dict[str, torch.Tensor]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -113,8 +114,10 @@ def test_a_resumed_training_knows_the_best_so_far(tmp_path: Path, at: dict[int, 
 
 @pytest.mark.parametrize(
     "batching",
-    [{"batching": "flattened"}, {"per_device_batch_size": "auto", "batch_size": 4}],
-    ids=["flattened", "auto"],
+    [
+        pytest.param({"batching": "flattened"}, id="flattened"),
+        pytest.param({"per_device_batch_size": "auto", "batch_size": 4}, id="auto", marks=pytest.mark.nightly),
+    ],
 )
 def test_a_resumed_training_is_the_same_however_rows_go_through(tmp_path: Path, batching: dict[str, Any]) -> None:
     training = _training(tmp_path, {**BY_LOSS, "checkpoint_steps": 7, "epochs": 2, **batching})
