@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from skillsengine.pipeline.graph import FINETUNE
 from skillsengine.settings import load_settings
 from skillsengine.spec.load import load_spec, resolved
 from skillsengine.storage.artifact import Manifest
@@ -213,12 +214,12 @@ def test_a_version_against_a_spec(command: Command, project: Path) -> None:
     rows = [line.rstrip() for line in said.out.splitlines()]
     assert rows[:2] == [f"job@1 -> {JOB}", "the same in meaning"]
     # Its training was made by an older version of the stage.
-    assert "  finetune           runs again  version 1 of the stage -> 2" in rows
+    assert f"  finetune           runs again  version 1 of the stage -> {FINETUNE.version}" in rows
     assert "  profile            kept" in rows
     assert said.out == command("diff", "job@1").out
     out = command("diff", "job@1", "--set", "train.epochs=3").out
     assert "train.epochs: 2.0 -> 3.0  --set train.epochs=3" in out
-    assert "  finetune           runs again  train.epochs, version 1 of the stage -> 2" in out
+    assert f"  finetune           runs again  train.epochs, version 1 of the stage -> {FINETUNE.version}" in out
     out = command("diff", JOB, "job@1", "--json").out
     assert json.loads(out)["changes"] == []
 

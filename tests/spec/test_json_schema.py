@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -213,3 +215,16 @@ def test_the_table_of_errors_holds_what_the_schema_sees_too() -> None:
         wrong += 1
         seen += bool(told(SPEC, plain(node)))
     assert (wrong > 10, seen / wrong > 0.6) == (True, True), (seen, wrong)
+
+
+def test_the_schema_is_the_same_whatever_was_imported_before() -> None:
+    """typing keeps one type for equal arguments, and 0 equals 0.0: a library's type once was that of a field of ours."""
+    code = (
+        "from typing import Annotated\n"
+        "from annotated_types import Ge, Gt, Le, Lt\n"
+        "kept = [Annotated[float, Ge(0), Lt(1)], Annotated[float, Gt(0), Le(1)], Annotated[float, Gt(0)]]\n"
+        "from skillsengine.spec import json_schema\n"
+        "print(json_schema.text(json_schema.spec_schema()), end='')\n"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said == (PROJECT / json_schema.SPEC_FILE).read_text(encoding="utf-8")

@@ -40,7 +40,8 @@ def _lists() -> dict[str, Any]:
             path = f"{section}.{name}"
             if path in NOT_SWEPT:
                 continue
-            value: Any = Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
+            # With the path in it: typing hands out one type for equal arguments, and to it 0 equals 0.0, whoever said it first.
+            value: Any = Annotated[(info.annotation, *info.metadata, path)]
             values: Any = Annotated[tuple[value, ...], Field(min_length=1, max_length=MOST_TRIALS), *DISTINCT]
             found[path] = (values | None, Field(None, description=f"Values of `{path}` to try."))
     return found
