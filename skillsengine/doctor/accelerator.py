@@ -153,6 +153,14 @@ def judge_device(found: Accelerator, experiments: Collection[Experiment]) -> Ite
         )
         return
     yield ok("device", f"torch {found.torch} for CUDA {found.cuda}: {shown}")
+    for experiment in experiments:
+        asked = experiment.resources.gpus
+        if experiment.resources.device == "cuda" and asked > len(found.gpus):
+            yield problem(
+                "device",
+                f"{experiment.name} trains on {asked} GPUs (resources.gpus), and there {_are(len(found.gpus))} here",
+                f"write `resources.gpus: {len(found.gpus)}`, which changes only the time, or run it where there are more",
+            )
     slow = [gpu.name for gpu in found.gpus if gpu.capability < _BFLOAT16]
     if slow and wants:
         yield warning(
@@ -160,6 +168,10 @@ def judge_device(found: Accelerator, experiments: Collection[Experiment]) -> Ite
             f"{listed(slow)} has no bfloat16 in hardware, in which {listed(wants)} would compute: slow",
             "take a GPU of compute capability 8.0 or more (Ampere or later)",
         )
+
+
+def _are(count: int) -> str:
+    return "is 1" if count == 1 else f"are {count}"
 
 
 def _no_gpu(found: Accelerator, wants: Collection[str]) -> Finding:

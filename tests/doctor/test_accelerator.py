@@ -19,7 +19,7 @@ from skillsengine.doctor.accelerator import (
     look_at_torch,
 )
 from skillsengine.doctor.finding import Finding
-from skillsengine.spec.schema import Experiment
+from skillsengine.spec.schema import Experiment, Resources
 from tests.pipeline.project import tiny_experiment
 
 H100 = Gpu("NVIDIA H100", 80_000_000_000, (9, 0))
@@ -98,6 +98,15 @@ def test_a_gpu_without_bfloat16() -> None:
     well, slow = _device(replace(CUDA, gpus=(V100,)), _experiment("cuda"))
     assert (well.level, slow.level) == ("ok", "warning")
     assert slow.text == "Tesla V100 has no bfloat16 in hardware, in which a would compute: slow"
+
+
+def test_fewer_gpus_than_a_spec_asks_for() -> None:
+    four = _experiment("cuda").model_copy(update={"resources": Resources(device="cuda", gpus=4)})
+    well, few = _device(CUDA, four)
+    assert (well.level, few.level) == ("ok", "problem")
+    assert few.text == "a trains on 4 GPUs (resources.gpus), and there is 1 here"
+    assert few.mend == "write `resources.gpus: 1`, which changes only the time, or run it where there are more"
+    assert [finding.level for finding in _device(replace(CUDA, gpus=CUDA.gpus * 4), four)] == ["ok"]
 
 
 def test_the_library_for_torchs_cuda_or_its_nearest() -> None:
