@@ -1,17 +1,12 @@
-"""`skillsengine new` as a newcomer types it: own files under own names, and every mistake that can be made on the way."""
+"""`skillsengine new` as a newcomer types it: own files under own names."""
 
 from __future__ import annotations
 
-import csv
 import gzip
-import io
 import json
-import os
 import re
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -24,79 +19,9 @@ import pytest
 import yaml
 
 from skillsengine.sources.keys import key_of, previous
-from skillsengine.spec.load import load_spec
 from tests.cli.conftest import Command
-from tests.conftest import PROJECT
+from tests.cli.new.ads import ads, as_csv, as_jsonl, renamed, spec_of, tree
 from tests.docker.test_control_plane import RUN_CLI, control_python
-from tests.tiny import make_tiny_base
-
-SKILLS = ("TIG welding", "C++", "shift planning", "first aid", "bookkeeping", "SQL", "baking rye bread")
-
-Rows = list[dict[str, Any]]
-
-
-def ads(count: int, start: int = 0) -> Rows:
-    """Ads of which no two are near copies, with two or three skills that stand in them."""
-    rows = []
-    for number in range(start, start + count):
-        named = [SKILLS[(number + step * 3) % len(SKILLS)] for step in range(2 + number % 2)]
-        place = " ".join(
-            f"{word}{number * 7 + index}" for index, word in enumerate(("north", "gate", "row", "hall", "yard"))
-        )
-        rows.append(
-            {
-                "id": f"ad-{number:04d}",
-                "text": f"Shop {number} wants {' and '.join(named)} at {place}.",
-                "skills": named,
-            }
-        )
-    return rows
-
-
-def as_csv(rows: Rows, join: str = "; ", separator: str = ",") -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), delimiter=separator, lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        writer.writerow({name: join.join(value) if isinstance(value, list) else value for name, value in row.items()})
-    return text.getvalue()
-
-
-def as_jsonl(rows: Rows) -> str:
-    return "".join(json.dumps(row) + "\n" for row in rows)
-
-
-def renamed(rows: Rows, **names: str) -> Rows:
-    return [{names.get(old, old): value for old, value in row.items()} for row in rows]
-
-
-@pytest.fixture(scope="module")
-def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_tiny_base(tmp_path_factory.mktemp("base") / "base")
-
-
-@pytest.fixture
-def project(tmp_path: Path, tiny_base: Path) -> Path:
-    """A project with the shared specs and a base that trains in a second."""
-    folder = tmp_path / "project"
-    shutil.copytree(PROJECT / "experiments" / "_base", folder / "experiments" / "_base")
-    shutil.copytree(tiny_base, folder / "base")
-    return folder
-
-
-@pytest.fixture
-def elsewhere(tmp_path: Path) -> Path:
-    folder = tmp_path / "elsewhere"
-    folder.mkdir()
-    return folder
-
-
-def spec_of(project: Path, name: str = "mine") -> Any:
-    return load_spec(project / "experiments" / f"{name}.yaml").experiment
-
-
-def tree(project: Path) -> list[str]:
-    return sorted(path.relative_to(project).as_posix() for path in project.rglob("*") if path.name != "catalog.db")
 
 
 def test_from_an_own_file_to_a_run(command: Command, project: Path, elsewhere: Path) -> None:
@@ -387,102 +312,6 @@ def test_force_replaces_spec_and_data(command: Command, project: Path, elsewhere
     assert command(*words, "--force").code == 0
     assert spec_of(project).data.text == "ad"
     assert (project / "data" / "own" / "mine" / "ads.csv").read_bytes() == (elsewhere / "ads.csv").read_bytes()
-
-
-def test_a_copy_is_taken_back_where_the_spec_cannot_be_written(
-    command: Command, project: Path, elsewhere: Path
-) -> None:
-    (elsewhere / "ads.csv").write_text(as_csv(ads(60)))
-    target = project / "experiments" / "mine.yaml"
-    target.mkdir()
-    said = command("new", "mine", "--data", str(elsewhere / "ads.csv"), "--base", "base", "--force")
-    assert said.code == 1
-    assert said.err == f"error: {target} cannot be written: Is a directory. Mend the folder's permissions.\n"
-    assert list((project / "data" / "own").iterdir()) == []
-
-
-def test_an_interruption_leaves_nothing(
-    command: Command, project: Path, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (elsewhere / "ads.csv").write_text(as_csv(ads(60)))
-
-    def interrupted(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("skillsengine.cli.new.put", interrupted)
-    assert command("new", "mine", "--data", str(elsewhere / "ads.csv"), "--base", "base").code == 130
-    assert list((project / "data" / "own").iterdir()) == []
-    assert not (project / "experiments" / "mine.yaml").exists()
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
-def test_a_folder_of_experiments_that_may_not_be_written() -> None:
-    """As a user who is not its owner."""
-    with tempfile.TemporaryDirectory() as made:
-        folder = Path(made)
-        folder.chmod(0o755)
-        (folder / "experiments").mkdir()
-        (folder / "ads.csv").write_text(as_csv(ads(60)))
-        # The rights are given up once all is imported: Python itself may be installed where nobody else can read it.
-        code = "import os, sys; from skillsengine.cli import main; os.seteuid(65534); main()"
-        command = [sys.executable, "-c", code, "new", "mine", "--data", "ads.csv"]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-        assert done.returncode == 1
-        target = folder.resolve() / "experiments" / "mine.yaml"
-        assert done.stderr == f"error: {target} cannot be written: Permission denied. Mend the folder's permissions.\n"
-        assert list((folder / "experiments").iterdir()) == []
-
-
-MISTAKES: list[tuple[str, str]] = [
-    ("new mine --data empty.csv", "--data: {folder}/empty.csv: empty (0 bytes). Was it saved, downloaded whole?"),
-    ("new mine --data header.csv", "--data: {folder}/header.csv: no rows: there is nothing below the header"),
-    ("new mine --data nothing", "--data: no data in {folder}/nothing: a source is a file whose name ends in .jsonl, "),
-    ("new mine --data add.csv", "--data add.csv: no such file or folder. Did you mean `ads.csv`?"),
-    ("new mine --data ads.csv --text txt", "--text txt: there is no such column."),
-    ("new mine --data ads.csv --labels Skills", "Did you mean `skills`? The columns are `id`, `text`, `skills`."),
-    ("new mine --data ads.csv --date id", "--date id: no value of it can be read as a day."),
-    (
-        "new mine --data ads.csv --text text --labels text",
-        "two of --text, --labels, --date and --id name the column `text`",
-    ),
-    ("new My.Spec --data ads.csv", "`My.Spec` is no name for a spec: "),
-    ("new taken --data ads.csv", "the name `taken` is taken by experiments/team/taken.yaml: "),
-    ("new mine --data s3://bucket/ads.csv", "`new` looks at files of this machine. Download one file of it"),
-    (
-        "new mine --data {outside} --no-copy",
-        "--no-copy: {outside_folder} lies outside of the folders that a spec may read",
-    ),
-    (
-        "new mine --data ads.csv --base ''",
-        "--base: empty. Leave it out for the built-in base, or name a folder or a Hub id (org/name).",
-    ),
-]
-
-
-@pytest.mark.parametrize(("words", "text"), MISTAKES, ids=[words for words, _ in MISTAKES])
-def test_mistakes_are_told_plainly_and_leave_nothing(
-    words: str, text: str, command: Command, project: Path, elsewhere: Path
-) -> None:
-    (elsewhere / "ads.csv").write_text(as_csv(ads(60)))
-    (project / "ads.csv").write_text(as_csv(ads(60)))
-    (project / "empty.csv").write_text("")
-    (project / "header.csv").write_text("id,text,skills\n")
-    (project / "nothing").mkdir()
-    (project / "experiments" / "team").mkdir()
-    (project / "experiments" / "team" / "taken.yaml").write_text("name: taken\nschedule: none\ndata: {source: a.csv}\n")
-    before = tree(project)
-    places = {"folder": project, "outside": elsewhere / "ads.csv", "outside_folder": elsewhere}
-    said = command(*("" if word == "''" else word.format(**places) for word in words.split()))
-    assert said.code == 1
-    assert text.format(**places) in said.err
-    assert said.err.count("error:") <= 1
-    assert tree(project) == before
-
-
-def test_without_data(command: Command) -> None:
-    said = command("new", "mine")
-    assert said.code == 2
-    assert "--data" in said.err
 
 
 def test_it_teaches_by_an_example(command: Command) -> None:
