@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from skillsengine.cli import console
-from skillsengine.pipeline.run import Run, finish_run, open_run, run_gate, run_promote, run_stage
+from skillsengine.pipeline.run import Run
 from skillsengine.spec.load import resolved
-from skillsengine.spec.schema import STAGES
 from skillsengine.storage.files import sha256_of
 from tests.cli.conftest import Command
 from tests.pipeline.project import make_project, tiny_experiment
+from tests.pipeline.whole import run_whole
 
 
 @pytest.fixture(scope="module")
@@ -22,13 +22,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A finished run of the tiny experiment, with one value of its own."""
     settings = make_project(tmp_path_factory.mktemp("registry") / "project")
     experiment = tiny_experiment(description="Finds skills.\nMore.")
-    run = open_run(experiment, dag_id="tiny", run_id="r1", settings=settings, overrides={"train.seed": 7})
-    for stage in STAGES:
-        run_stage(run, stage)
-    run_gate(run)
-    run_promote(run)
-    finish_run(run, "success")
-    return run
+    return run_whole(experiment, settings, "r1", overrides={"train.seed": 7})
 
 
 @pytest.fixture

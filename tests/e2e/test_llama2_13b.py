@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from skillsengine.pipeline.plan import RunOptions
-from skillsengine.pipeline.run import Run, finish_run, open_run, run_gate, run_promote, run_stage
+from skillsengine.pipeline.run import Run
 from skillsengine.settings import Settings
 from skillsengine.spec.load import load_spec
-from skillsengine.spec.schema import STAGES
+from tests.pipeline.whole import run_whole
 from tests.tiny import make_tiny_base
 
 pytestmark = pytest.mark.nightly
@@ -29,14 +29,7 @@ def run(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     settings = Settings(project, home, f"sqlite:///{home / 'catalog.db'}", ())
     changed = [f"base.model={base}", "resources.device=cpu"]
     experiment = load_spec(project / "experiments" / f"{NAME}.yaml", overrides=changed).experiment
-    options = RunOptions(trusted=True)
-    run = open_run(experiment, dag_id=NAME, run_id="nightly", settings=settings, options=options)
-    for stage in STAGES:
-        run_stage(run, stage)
-    run_gate(run)
-    run_promote(run)
-    finish_run(run, "success")
-    return run
+    return run_whole(experiment, settings, "nightly", options=RunOptions(trusted=True))
 
 
 def test_the_recipe_is_the_notebooks(run: Run) -> None:

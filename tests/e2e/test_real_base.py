@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from skillsengine.pipeline.run import Run, finish_run, open_run, run_gate, run_promote, run_stage
+from skillsengine.pipeline.run import Run
 from skillsengine.settings import Settings
 from skillsengine.spec.load import load_spec
-from skillsengine.spec.schema import STAGES
+from tests.pipeline.whole import run_whole
 
 pytestmark = pytest.mark.nightly
 
@@ -20,13 +20,7 @@ def demo(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     home = tmp_path_factory.mktemp("demo")
     settings = Settings(project, home, f"sqlite:///{home / 'catalog.db'}", ())
     experiment = load_spec(project / "experiments" / "job-skills-demo.yaml").experiment
-    run = open_run(experiment, dag_id=experiment.name, run_id="nightly", settings=settings)
-    for stage in STAGES:
-        run_stage(run, stage)
-    run_gate(run)
-    run_promote(run)
-    finish_run(run, "success")
-    return run
+    return run_whole(experiment, settings, "nightly")
 
 
 def test_the_adapter_beats_the_untuned_base_by_a_wide_margin(demo: Run) -> None:
