@@ -61,7 +61,14 @@ def versions() -> dict[str, str]:
             found[library] = importlib.metadata.version(library)
         except importlib.metadata.PackageNotFoundError:
             continue
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], cwd=RESULTS.parent, capture_output=True, text=True, check=False
-    )
-    return found | {"commit": commit.stdout.strip() or "unknown"}
+    return found | {"commit": os.environ.get("COMMIT") or _commit()}
+
+
+def _commit() -> str:
+    """What git says; a copy without its history can be told by the variable COMMIT."""
+    command = ["git", "describe", "--always", "--dirty"]
+    try:
+        said = subprocess.run(command, cwd=RESULTS.parent, capture_output=True, text=True, check=False).stdout
+    except FileNotFoundError:
+        said = ""
+    return said.strip() or "unknown"

@@ -31,7 +31,7 @@ from skillsengine.spec.schema import Base, Experiment, Lora, Prompt
 BASE = "smollm2-135m-instruct"
 PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 RANK, ALPHA, BATCH, RATE = 32, 64, 4, 2e-4
-LOOKS = 8
+LOOKS = 4
 """Evaluations in a training."""
 
 

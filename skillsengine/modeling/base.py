@@ -100,9 +100,14 @@ def load_base(
     _fit_tokens(model, tokenizer, base.model)
     model.eval()
     if for_training and base.quantization != "none":
-        # Checkpointing of activations is the trainer's to decide.
-        model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
-        _keep_differentiable(model)
+        if number_format == torch.float32:
+            # Checkpointing of activations is the trainer's to decide.
+            model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
+            _keep_differentiable(model)
+        else:
+            # peft would make norms and embedding float32, and with them all that flows between the layers: twice the memory
+            # and traffic. They are bfloat16 as beside an unquantized base; a norm computes in float32 anyway.
+            model.requires_grad_(False)
     return LoadedBase(
         model,
         tokenizer,

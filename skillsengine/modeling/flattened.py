@@ -112,15 +112,35 @@ def isolates(model: Any) -> bool:
         with torch.no_grad(), torch.autocast("cuda", torch.bfloat16, enabled=model.device.type == "cuda"):
             ids = torch.tensor([text.input_ids], device=model.device)
             alone, _ = answer_logits(model, ids, ids)
-            beside = [
-                flattened_logits(model, {k: v.to(model.device) for k, v in flatten([neighbour, text]).items()})[0]
-                for neighbour in neighbours
-            ]
+            beside = [_last_of(model, [neighbour, text]) for neighbour in neighbours]
+            # What it would be if it saw its neighbour: as the end of one text.
+            joined = _last_of(model, [_joined(neighbours[0], text)])
     finally:
         model.train(was_training)
+
+    def apart(logits: torch.Tensor) -> float:
+        return float((logits[-len(alone) :] - alone).abs().max())
+
     # Only the order of sums may differ; a text that sees its neighbour is off by a tenth and more.
     allowed = (1e-3 if alone.dtype == torch.float32 else 3e-2) * float(alone.abs().max())
-    return all(float((logits[-len(alone) :] - alone).abs().max()) <= allowed for logits in beside)
+    if _is_int8(model):
+        # Its numbers depend on what else is in the batch: a column with an outlier in any text is computed in 16 bits
+        # (Dettmers et al., 2022, arXiv:2208.07339, section 3.2). That is far less than what a neighbour would do.
+        allowed = max(allowed, apart(joined) / 2)
+    return all(apart(logits) <= allowed for logits in beside)
+
+
+def _last_of(model: Any, rows: Sequence[Encoded]) -> torch.Tensor:
+    return flattened_logits(model, {name: tensor.to(model.device) for name, tensor in flatten(rows).items()})[0]
+
+
+def _joined(first: Encoded, second: Encoded) -> Encoded:
+    return Encoded(first.input_ids + second.input_ids, first.labels + second.labels, False)
+
+
+def _is_int8(model: Any) -> bool:
+    base = model.get_base_model() if hasattr(model, "get_base_model") else model
+    return bool(getattr(base, "is_loaded_in_8bit", False))
 
 
 def _text(length: int, most: int, generator: torch.Generator) -> Encoded:
@@ -151,6 +171,8 @@ def _varlen(
     if unknown:
         raise NotImplementedError(f"varlen attention with {', '.join(unknown)}")
     q, k, v = (states[0].transpose(0, 1).contiguous() for states in (query, key, value))
+    # torch knew no grouped heads here before 2.12, and refuses the word.
+    grouped: dict[str, Any] = {"enable_gqa": True} if q.shape[1] != k.shape[1] else {}
     attended: Any = varlen_attn(
         q,
         k,
@@ -161,7 +183,7 @@ def _varlen(
         max_length_q,
         scale=scaling,
         window_size=(-1, 0),
-        enable_gqa=q.shape[1] != k.shape[1],
+        **grouped,
     )
     return attended[None], None
 

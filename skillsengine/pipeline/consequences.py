@@ -47,6 +47,7 @@ READERS: Mapping[str, str] = {
     "train.logging_steps": "how often the training tells its loss",
     "train.checkpoint_steps": "how much a killed training repeats",
     "train.gradient_checkpointing": "memory and speed",
+    "train.compile": "memory and speed",
     "sweep.parallel": "how many trials Airflow trains at once",
     "evaluate.batch_size": "memory and speed",
     "evaluations": "what the evaluations DAG scores",

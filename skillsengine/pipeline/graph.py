@@ -81,6 +81,7 @@ FINETUNE = StageDef(
         "train.logging_steps",  # how often people are told
         "train.checkpoint_steps",  # how much a killed attempt repeats
         "train.gradient_checkpointing",  # memory and speed
+        "train.compile",  # the same
         "resources.gpus",  # who computes which rows of a step
         "evaluate.batch_size",
     ),

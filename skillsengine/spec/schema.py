@@ -19,7 +19,7 @@ from skillsengine.spec.sections.fields import NAME_PATTERN, Section, format_dura
 from skillsengine.spec.sections.platform import Notify, Resources, StageResources, Tracking
 from skillsengine.spec.sections.scoring import Evaluate, Evaluations, Gate, Register, Shot
 from skillsengine.spec.sections.sweep import Sweep
-from skillsengine.spec.sections.training import ALL_LINEAR, BUILTIN_BASE, Base, Lora, Train, recomputes
+from skillsengine.spec.sections.training import ALL_LINEAR, BUILTIN_BASE, Base, Lora, Train, compiles, recomputes
 
 __all__ = [
     "ALL_LINEAR",
@@ -47,6 +47,7 @@ __all__ = [
     "Tokens",
     "Tracking",
     "Train",
+    "compiles",
     "format_duration",
     "recomputes",
 ]

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 
 from skillsengine.modeling.base import LoadedBase
 from skillsengine.modeling.batches import LengthGroups, answer_logits, collate
+from skillsengine.modeling.compiled import as_written, compiled_layers, input_casts
 from skillsengine.modeling.encoding import IGNORED, Encoded
 from skillsengine.modeling.flattened import attention_of, flatten, flattened_logits, with_attention
 from skillsengine.modeling.flops import TrainingFlops
@@ -139,6 +140,7 @@ class AnswerTrainer(Trainer):  # type: ignore[misc]  # transformers ships no typ
         *,
         batches: MicroBatches,
         attention: str,
+        compiled: bool,
         eval_steps: int,
         choice: Choice,
         log: TrainingLog,
@@ -154,7 +156,7 @@ class AnswerTrainer(Trainer):  # type: ignore[misc]  # transformers ships no typ
         )
         self.remove_callback(PrinterCallback)
         self._loaded, self._validation, self._batches, self._choice = loaded, validation, batches, choice
-        self._attention, self._own_attention = attention, attention_of(loaded.model)
+        self._attention, self._own_attention, self._compiled = attention, attention_of(loaded.model), compiled
         self._training_log, self._checkpoints, self._team = log, checkpoints, team
         self._flops = TrainingFlops.of(loaded.model)
         self._work, self._step_started = _Work(), 0.0
@@ -252,11 +254,12 @@ class AnswerTrainer(Trainer):  # type: ignore[misc]  # transformers ships no typ
         """Measure the validation rows, let the model answer a few of them, and keep the adapter if it is the best so far."""
         self.model.eval()
         told = self._training_log.measuring
-        loss = self._validation.loss(self.model, self._forward, told, self._team)
         answers: dict[str, Any] = {}
-        if self._team.first:
-            with self._answering():
-                answers = self._validation.answers(replace(self._loaded, model=self.model), told)
+        with as_written(self._compiled):
+            loss = self._validation.loss(self.model, self._forward, told, self._team)
+            if self._team.first:
+                with self._answering():
+                    answers = self._validation.answers(replace(self._loaded, model=self.model), told)
         metrics = {"eval_loss": loss, **self._team.told(answers)}
         self.log(dict(metrics))
         evaluations = self._training_log.evaluations
@@ -280,12 +283,22 @@ class AnswerTrainer(Trainer):  # type: ignore[misc]  # transformers ships no typ
         """Nothing: the Trainer would look for tensors in the batch. `TrainingFlops` counts."""
         return 0
 
-    def _computing(self) -> AbstractContextManager[None]:
-        return with_attention(self.model, self._attention)
+    @contextmanager
+    def _computing(self) -> Iterator[None]:
+        # Autocast brings the adapter's weights to the activations' format. peft would bring the activations to float32 first,
+        # and each module would keep a copy of its own.
+        with (
+            with_attention(self.model, self._attention),
+            input_casts(self.model, not self.args.bf16),
+            compiled_layers(self.model, self._compiled),
+        ):
+            yield
 
-    def _answering(self) -> AbstractContextManager[None]:
-        """Generation pads, and wants the attention that the base was loaded with."""
-        return with_attention(self.model, self._own_attention)
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        """Generation pads, wants the attention that the base was loaded with, and has no autocast."""
+        with with_attention(self.model, self._own_attention), input_casts(self.model, True):
+            yield
 
     def _trained(self) -> dict[str, torch.Tensor]:
         return {name: weight for name, weight in self.model.named_parameters() if weight.requires_grad}

@@ -31,6 +31,7 @@ from skillsengine.spec.schema import Experiment, Train
 from skillsengine.stages.answer_trainer import AnswerTrainer, arguments, steps_per_epoch
 from skillsengine.stages.best import Choice
 from skillsengine.stages.checkpoints import Checkpoints, step_of
+from skillsengine.stages.compiling import compiled_here
 from skillsengine.stages.contract import Diverged, Limit, Progress, StageConfig, StageContext, StageError, Summary
 from skillsengine.stages.micro_batches import MicroBatches
 from skillsengine.stages.overlong import Fitter
@@ -178,14 +179,15 @@ def _trainer(
     scored = train.eval_rows if choice.best_by == "validation_f1" else 0
     scored = min(scored, limit.generated) if limit else scored
     asked = Asked(scored, shown, spec.prompt.template, spec.evaluate.batch_size)
-    flattened = fastest is not None
+    flattened, attention = fastest is not None, fastest or attention_of(loaded.model)
     return AnswerTrainer(
         loaded,
         arguments(train, device=device, total_steps=total, checkpoints=checkpoints.folder, model=loaded.model),
         texts.train,
         Validation(texts.validation, MicroBatches(spec.evaluate.batch_size, None, flattened), asked, train.seed),
         batches=MicroBatches.of(train, device, flattened),
-        attention=fastest or attention_of(loaded.model),
+        attention=attention,
+        compiled=compiled_here(loaded.model, train, device, attention=attention, flattened=flattened),
         eval_steps=train.eval_steps or per_epoch,
         choice=choice,
         log=told,

@@ -13,22 +13,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from skillsengine.stages.contract import Progress
-from tests.stages.training import Training
+from tests.stages.training import Stopped, Training, stop_at
 
 DROPOUT = {"lora": {"dropout": 0.2}}
-
-
-class Stopped(Exception):
-    """Stands for whatever ends an attempt inside the process."""
-
-
-def _stop_at(step: int, kind: str = "tokens/s") -> object:
-    def report(progress: Progress) -> None:
-        if progress.step == step and kind in progress.text:
-            raise Stopped
-
-    return report
 
 
 def _same(training: Training, one: str, other: str, resumed: Training | None = None) -> None:
@@ -101,7 +88,7 @@ def test_at_any_step(
 ) -> None:
     training = _training(tmp_path, checkpoint_steps, accumulated)
     with pytest.raises(Stopped):
-        training.run("stopped", report=_stop_at(stopped_at))
+        training.run("stopped", report=stop_at(stopped_at))
     assert training.run("resumed")["resumed_from_step"] == resumed_from
     _same(whole[accumulated], "whole", "resumed", training)
 
@@ -109,7 +96,7 @@ def test_at_any_step(
 def test_between_an_evaluation_and_its_checkpoint(tmp_path: Path, whole: dict[int, Training]) -> None:
     training = _training(tmp_path, 4)
     with pytest.raises(Stopped):
-        training.run("stopped", report=_stop_at(8, kind="validation loss"))
+        training.run("stopped", report=stop_at(8, kind="validation loss"))
     assert training.run("resumed")["resumed_from_step"] == 4
     _same(whole[1], "whole", "resumed", training)
 
@@ -118,7 +105,7 @@ def test_twice_in_one_training(tmp_path: Path, whole: dict[int, Training]) -> No
     training = _training(tmp_path, 3)
     for step in (5, 10):
         with pytest.raises(Stopped):
-            training.run(f"stopped-{step}", report=_stop_at(step))
+            training.run(f"stopped-{step}", report=stop_at(step))
     assert training.run("resumed")["resumed_from_step"] == 9
     _same(whole[1], "whole", "resumed", training)
 
@@ -133,7 +120,7 @@ def test_between_the_last_step_and_the_artifact(tmp_path: Path) -> None:
 def test_other_micro_batches_after_the_kill(tmp_path: Path, whole: dict[int, Training]) -> None:
     """They are not in the digest, so an edit between two attempts must not change the rows of a step."""
     with pytest.raises(Stopped):
-        _training(tmp_path, 5).run("stopped", report=_stop_at(6))
+        _training(tmp_path, 5).run("stopped", report=stop_at(6))
     resumed = _training(tmp_path, 5, accumulated=2)
     assert resumed.run("resumed")["resumed_from_step"] == 5
     losses = [
@@ -149,7 +136,7 @@ def test_a_torn_checkpoint_is_passed_over(
 ) -> None:
     training = _training(tmp_path, 5)
     with pytest.raises(Stopped):
-        training.run("stopped", report=_stop_at(11))
+        training.run("stopped", report=stop_at(11))
     newest = tmp_path / "checkpoints" / "checkpoint-10" / "optimizer.pt"
     newest.write_bytes(newest.read_bytes()[:-7])
     (tmp_path / "checkpoints" / ".building-12").mkdir()
@@ -184,7 +171,7 @@ def test_only_the_newest_two_are_kept(tmp_path: Path) -> None:
 def test_a_stopped_training_may_be_moved(tmp_path: Path, whole: dict[int, Training]) -> None:
     """Nothing in a checkpoint depends on where it stands."""
     with pytest.raises(Stopped):
-        _training(tmp_path / "one", 5).run("stopped", report=_stop_at(7))
+        _training(tmp_path / "one", 5).run("stopped", report=stop_at(7))
     shutil.move(tmp_path / "one", tmp_path / "two")
     second = _training(tmp_path / "two", 5)
     assert second.run("resumed")["resumed_from_step"] == 5
@@ -199,7 +186,7 @@ def test_a_pissa_training_goes_on_from_the_base_that_it_began_with(
     training = Training(tmp_path, {"lora": lora, "train": {"epochs": 1, "checkpoint_steps": 2}})
     training.run("whole", checkpoints="checkpoints-whole")
     with pytest.raises(Stopped):
-        training.run("stopped", report=_stop_at(3))
+        training.run("stopped", report=stop_at(3))
     monkeypatch.setattr(torch.linalg, "svd", None)
     assert training.run("resumed")["resumed_from_step"] == 2
     _same(training, "whole", "resumed")

@@ -122,6 +122,18 @@ class Training:
         return [json.loads(line) for line in (self.folder / name / "metrics.jsonl").read_text().splitlines()]
 
 
+class Stopped(Exception):
+    """Stands for whatever ends an attempt inside the process."""
+
+
+def stop_at(step: int, kind: str = "tokens/s") -> Callable[[Progress], None]:
+    def report(progress: Progress) -> None:
+        if progress.step == step and kind in progress.text:
+            raise Stopped
+
+    return report
+
+
 def _die(folder: Path, sections: dict[str, Any], step: int) -> None:
     def report(progress: Progress) -> None:
         if progress.step == step:

@@ -21,6 +21,7 @@ NOT_SWEPT = frozenset(
         "train.logging_steps",
         "train.checkpoint_steps",
         "train.gradient_checkpointing",
+        "train.compile",
         "train.sample_predictions",
         # Which adapter of a training is kept: the trials are compared by the same rule.
         "train.best_by",

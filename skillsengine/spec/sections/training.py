@@ -13,7 +13,7 @@ BUILTIN_BASE = "smollm2-135m-instruct"
 ALL_LINEAR = "all-linear"
 """In `lora.target_modules`: every linear module but the output layer, as peft has it."""
 _LARGE = 10**9
-"""Parameters from which `gradient_checkpointing: auto` recomputes activations, on CUDA."""
+"""Parameters from which `gradient_checkpointing: auto` recomputes activations and `compile: auto` compiles, on CUDA."""
 
 
 class Base(Section):
@@ -115,6 +115,9 @@ class Train(Section):
     gradient_checkpointing: bool | Literal["auto"] = "auto"
     """Recompute activations in the backward pass rather than keep them: less memory, a third more work, the same adapter.
     `auto` does so on CUDA with a base of more than 10^9 parameters."""
+    compile: bool | Literal["auto"] = "auto"
+    """Compile the layers with torch: a minute before the first step, then more speed and less memory, the same adapter. `auto`
+    does so on CUDA with a base of more than 10^9 parameters, where it works."""
     eval_steps: int | None = Field(None, ge=1)
     """Optimizer steps between two evaluations on the validation rows; null evaluates after each epoch. There is always one
     after the last step."""
@@ -197,4 +200,9 @@ def recomputes(setting: bool | Literal["auto"], device: str, parameters: int) ->
 
     On a CPU memory is rarely short, and the third forward pass costs a third of the time.
     """
+    return device == "cuda" and parameters > _LARGE if setting == "auto" else setting
+
+
+def compiles(setting: bool | Literal["auto"], device: str, parameters: int) -> bool:
+    """What `compile` means for a model of so many parameters: a small one is trained before a compiler is done."""
     return device == "cuda" and parameters > _LARGE if setting == "auto" else setting
