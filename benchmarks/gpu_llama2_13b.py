@@ -13,7 +13,7 @@ trl                 TRL's SFTTrainer as it comes, without lm_head, where trl can
 
 Utilization is tokens/s x 53.4 GFLOP (no recomputation counted) over 790 TFLOP/s, what an H100 or H200 does on large bf16
 matrices: 14,790 tokens/s would be all of it. The best published run that compares (NVIDIA NeMo, 402 TFLOP/s on an H100) would
-be 7,525. It was not run on a GPU yet.
+be 7,525. Pairs of side and quantization come in the order of their use, and each is recorded when it is done.
 """
 
 from __future__ import annotations

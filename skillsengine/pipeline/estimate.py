@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from skillsengine.spec.schema import ALL_LINEAR, Experiment, Lora, Train, recomputes
+from skillsengine.spec.schema import ALL_LINEAR, Experiment, Lora, Train, compiles, recomputes
 
 _NF4 = 0.5 + 1 / 64 + 4 / (64 * 256)
 """Bytes a weight: 4 bits, one 8-bit scale for 64 weights, one float32 for 256 of these scales."""
@@ -148,20 +148,20 @@ def training_memory(shape: Shape, experiment: Experiment, longest: int | None) -
     """Memory of a training whose longest text has `longest` tokens; None for unknown targets.
 
     - base: matrices in 4.127 bits with nf4 (double quantization: Dettmers et al., 2023, section 3), 8 with int8, otherwise 16
-      on CUDA and 32 on a CPU. Beside a quantized base, embedding, output layer and norms are float32 (peft's
-      `prepare_model_for_kbit_training`).
+      on CUDA and 32 on a CPU; embedding, output layer and norms are never quantized.
     - adapter: 16 bytes a trainable parameter, float32 with AdamW. An adapter on a tied output layer makes it a copy.
     - activations: what the backward pass of a layer needs of each token. Counted on transformers' Llama with peft's adapters
       (attention that keeps no scores: Dao et al., 2022; no dropout): two vectors of the hidden size, two of the queries', two
       of the keys', four of the feed-forward part's, r for each adapter, with DoRA two of each adapted module's output, and in
-      float32 the two that the norms take in. Where activations are recomputed (`train.gradient_checkpointing`), of each layer
-      only the vector that it takes in, and one layer's at a time (Chen et al., 2016). Then the logits, with a quarter of the
-      tokens supervised: in the number format, as float32, their softmax and its gradient.
+      float32 the two that the norms take in; compiled layers compute these anew. Where activations are recomputed
+      (`train.gradient_checkpointing`), of each layer only the vector that it takes in, and one layer's at a time (Chen et al.,
+      2016). Then the logits, with a quarter of the tokens supervised: in the number format, as float32, their softmax and its
+      gradient.
     - framework: Python and its libraries, CUDA's own.
     - held: what the allocator cannot use.
 
-    On a CPU within 6% of what was measured (`benchmarks.estimates`), but with recomputed activations 29% too low there. Nothing
-    was measured on a GPU.
+    On a CPU within 6% of what was measured (`benchmarks.estimates`), but with recomputed activations 29% too low there. On a
+    GPU only what activations take was measured, of eight layers of a 13B (`benchmarks.gpu_levers`): within 5%.
     """
     lora, device = experiment.lora, experiment.resources.device
     targets, trainable = _targets(shape, lora), adapter_parameters(shape, lora)
@@ -171,16 +171,14 @@ def training_memory(shape: Shape, experiment: Experiment, longest: int | None) -
     quantization = experiment.base.quantization
     copy = shape.embedding if shape.tied and "lm_head" in targets else 0
     others = shape.parameters - shape.linear + copy
-    if quantization == "none":
-        base = float(width * (shape.linear + others))
-    else:
-        base = (_NF4 if quantization == "nf4" else 1) * shape.linear + 4 * others
-    of_layer = _kept_of_layer(shape, experiment.lora, list(targets), width)
-    stored = (
-        shape.linear // 2 if quantization == "nf4" else shape.linear
-    )  # bitsandbytes counts two 4-bit weights as one
-    if recomputes(experiment.train.gradient_checkpointing, device, stored + others + trainable):
-        kept = shape.layers * shape.hidden * (width if quantization == "none" else 4) + of_layer
+    of_weight = {"nf4": _NF4, "int8": 1.0, "none": float(width)}[quantization]
+    base = of_weight * shape.linear + width * others
+    # bitsandbytes counts two 4-bit weights as one.
+    parameters = (shape.linear // 2 if quantization == "nf4" else shape.linear) + others + trainable
+    compiled = compiles(experiment.train.compile, device, parameters)
+    of_layer = _kept_of_layer(shape, experiment.lora, list(targets), width, compiled)
+    if recomputes(experiment.train.gradient_checkpointing, device, parameters):
+        kept = shape.layers * shape.hidden * width + of_layer
     else:
         kept = shape.layers * of_layer
     logits = _SUPERVISED * shape.vocabulary * (12 if width == 4 else 14)
@@ -205,10 +203,11 @@ def _at_once(train: Train, device: str, longest: int) -> int:
     return longest * train.per_device_batch_size
 
 
-def _kept_of_layer(shape: Shape, lora: Lora, targets: Sequence[str], width: int) -> int:
+def _kept_of_layer(shape: Shape, lora: Lora, targets: Sequence[str], width: int, compiled: bool) -> int:
     """Bytes that one layer keeps of a token for its backward pass."""
     adapted = [shape.matrices[name] for name in targets if name in shape.matrices]
     vectors = 2 * shape.hidden + 2 * shape.queries + 2 * shape.keys + 4 * shape.feed_forward
     # DoRA scales what the base and the adapter have computed.
     scaled = 2 * sum(out for _, out in adapted) if lora.use_dora else 0
-    return width * (vectors + lora.r * len(adapted) + scaled) + 4 * 2 * shape.hidden
+    norms = 0 if compiled else 4 * 2 * shape.hidden
+    return width * (vectors + lora.r * len(adapted) + scaled) + norms

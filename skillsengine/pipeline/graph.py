@@ -49,7 +49,7 @@ FORMAT = StageDef(
 PROFILE = StageDef("profile", version=2, reads=("tokens", "prompt.template", "base.model", "base.revision", *_SPLIT))
 FINETUNE = StageDef(
     "finetune",
-    version=3,
+    version=4,
     reads=(
         "prompt.template",
         "tokens.overlong",  # the length itself comes from `profile`

@@ -43,7 +43,7 @@ from skillsengine.stages.translate import full_disk, memory_errors, model_errors
 from skillsengine.stages.validation import Asked, Sample, Validation
 from skillsengine.storage.artifact import Artifact
 
-VERSION = 3
+VERSION = 4
 
 log = logging.getLogger(__name__)
 

@@ -165,6 +165,35 @@ def test_sabotage_a_model_that_ignores_positions_is_found(model: Any, monkeypatc
     assert fastest_attention(model) is None
 
 
+@pytest.mark.parametrize(
+    ("dtype", "off", "seen", "apart"),
+    [
+        ("float32", 0.0, 0.0, True),
+        ("float32", 0.05, 0.0, False),  # another order of sums does not reach that in float32
+        ("bfloat16", 0.05, 0.0, True),  # in 16 bits it does, through the 40 layers of a 13B
+        ("bfloat16", 0.0, 0.01, False),  # but nothing may depend on who the neighbour is
+        ("float32", 0.0, 0.01, False),
+    ],
+)
+def test_rounding_is_told_from_a_neighbour_that_is_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dtype: str, off: float, seen: float, apart: bool
+) -> None:
+    folder = make_tiny_base(tmp_path / "base", tied=False)
+    base = Base(model=str(folder))
+    loaded = load_base(base, "cpu", bases=tmp_path, allowed_roots=(tmp_path,), dtype=dtype)
+    real = flattened._logits_of
+
+    def computed(model: Any, rows: list[Encoded]) -> torch.Tensor:
+        logits = real(model, rows)
+        if len(rows) == 1:
+            return logits
+        noise = torch.rand(logits.shape, generator=torch.Generator().manual_seed(0)).to(logits.dtype) * logits.abs().max()
+        return logits + noise * (off + seen * (rows[0].input_ids[0] % 7))
+
+    monkeypatch.setattr(flattened, "_logits_of", computed)
+    assert isolates(loaded.model) is apart
+
+
 def test_varlen_refuses_what_it_would_leave_out(model: Any) -> None:
     states = torch.zeros(1, 2, 4, 8)
     borders = torch.tensor([0, 4], dtype=torch.int32)
