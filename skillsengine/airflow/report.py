@@ -102,6 +102,8 @@ class ReportTask(BaseOperator):  # type: ignore[misc]  # airflow ships no types
 
     def _scores(self, context: Mapping[str, Any], partition: str) -> str:
         result = context["ti"].xcom_pull(task_ids="score") or {}
+        if "cached" in result:
+            return work.filled(result)
         shown = [
             f"{name} F1 {metrics['f1']:.3f}" for name, metrics in result.get("cells", {}).items() if "f1" in metrics
         ]

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from airflow.sdk import Param
 
 from skillsengine.airflow.form import FIELDS, Kind, override_params, overrides
+from skillsengine.pipeline.bounds import MOST_CELLS
 from skillsengine.sources.keys import KEY_PATTERN, key_of, parse_key
 from skillsengine.spec import allowed
 from skillsengine.spec.schema import Experiment, Period
@@ -44,6 +45,8 @@ class Request:
     force: bool = False
     versions: tuple[str, ...] = ()
     """Evaluations only: aliases or numbers; empty takes the spec's."""
+    cells: tuple[tuple[int, str], ...] = ()
+    """Evaluations of a dated source only: (version, partition) of each cell to fill, instead of one partition."""
     overrides: Mapping[str, Any] = field(default_factory=dict)
     """Dotted path of a field of the spec -> the value it has in this run alone."""
 
@@ -82,7 +85,25 @@ def evaluation_params(experiment: Experiment) -> dict[str, Any]:
             "One that does not exist is passed over.",
         )
     }
-    return _partition_param(experiment) | own | override_params(experiment, "evaluations")
+    return _partition_param(experiment) | own | _cells_param(experiment) | override_params(experiment, "evaluations")
+
+
+def _cells_param(experiment: Experiment) -> dict[str, Any]:
+    if not experiment.data.dated:
+        return {}
+    period = experiment.data.period
+    return {
+        "cells": Param(
+            [],
+            type="array",
+            items={"type": "string", "pattern": "^[0-9]{1,9}@" + KEY_PATTERN[period].removeprefix("^")},
+            maxItems=MOST_CELLS,
+            title="Cells",
+            description=f"Instead of one {period}: a line for each cell to fill, version@{period}, such as "
+            f"7@{_EXAMPLES[period]}, at most {MOST_CELLS}. The base is loaded once for all. `skillsengine backfill "
+            f"{experiment.name} --dry-run --json` lists what is missing.",
+        )
+    }
 
 
 def _partition_param(experiment: Experiment) -> dict[str, Any]:
@@ -114,7 +135,8 @@ def read_request(context: Mapping[str, Any], experiment: Experiment, kind: Kind)
     form = list(retrain_params(experiment) if kind == "retrain" else evaluation_params(experiment))
     # What only a dated source's form has is known all the same: the source may have been dated when the run was triggered,
     # and an edit in mid-run is not to reach the run.
-    unknown = sorted(set(dag_run.conf or {}) - {*form, "partition", *FIELDS[kind]})
+    of_dated = {"partition", "cells"} if kind == "evaluations" else {"partition"}
+    unknown = sorted(set(dag_run.conf or {}) - {*form, *of_dated, *FIELDS[kind]})
     if unknown:
         raise RequestError(_unknown(unknown[0], form, experiment.data.period))
     asked, key = params.get("partition"), dag_run.partition_key
@@ -124,6 +146,12 @@ def read_request(context: Mapping[str, Any], experiment: Experiment, kind: Kind)
             "a key."
         )
     partition = asked or key
+    cells = tuple(_cell(text, experiment.data.period) for text in params.get("cells") or ())
+    if cells and partition:
+        raise RequestError(
+            f"cells and partition exclude each other: the run is for {partition}, and its param `cells` names {len(cells)} "
+            "cells of other partitions. Leave one of them empty."
+        )
     trigger = trigger_of(dag_run)
     if trigger == "backfill" and partition:
         _check_start(partition, experiment)
@@ -135,8 +163,17 @@ def read_request(context: Mapping[str, Any], experiment: Experiment, kind: Kind)
         limit=params.get("limit"),
         force=bool(params.get("force", False)),
         versions=tuple(params.get("versions", ())),
+        cells=tuple(dict.fromkeys(cells)),
         overrides=overrides(params, experiment, kind),
     )
+
+
+def _cell(text: str, period: Period) -> tuple[int, str]:
+    number, _, key = str(text).partition("@")
+    if not number.isdecimal():
+        raise RequestError(f"cells: `{text}` is no cell. Write version@{period}, such as 7@{_EXAMPLES[period]}.")
+    parse_key(key, period)
+    return int(number), key
 
 
 def trigger_of(dag_run: Any) -> Trigger:

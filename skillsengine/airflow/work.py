@@ -69,6 +69,7 @@ def open_for(request: Request, experiment: Experiment, settings: Settings, kind:
         trigger=request.trigger,
         kind=kind,
         versions=request.versions,
+        cells=request.cells,
         overrides=request.overrides,
         connect=airflow_connect,
     )
@@ -139,7 +140,7 @@ def push(run: Run, observer: Observer) -> Result:
 def score(run: Run, observer: Observer) -> Result:
     """Score the selected versions. A scheduled run of an experiment that has registered nothing yet has nothing to
     do."""
-    from skillsengine.pipeline.run import run_evaluation
+    from skillsengine.pipeline.evaluations import run_evaluation
 
     model = run.experiment.model_name
     if run.trigger != "manual" and not run.catalog.versions(model):
@@ -182,8 +183,19 @@ def describe(result: Mapping[str, Any]) -> list[str]:
         lines.append(f"pushed to {result['url']}" if result["pushed"] else f"not pushed: {there}")
     if "moved" in result:
         lines.append(f"champion is now {result['version']}" if result["moved"] else f"not moved: {result['reason']}")
+    if "cached" in result:
+        lines.append(filled(result))
+    lines += [f"{name}: not scored: {reason}" for name, reason in result.get("not_scored", {}).items()]
     lines += [str(result[key]) for key in ("skipped", "note") if key in result]
     return lines
+
+
+def filled(result: Mapping[str, Any]) -> str:
+    """What came of a list of cells, in a line."""
+    lost = len(result["not_scored"])
+    return f"{result['done']} cells filled, {result['cached']} were there" + (
+        f", {lost} could not be scored" if lost else ""
+    )
 
 
 def _plain(summary: Mapping[str, Any]) -> list[tuple[str, Any]]:

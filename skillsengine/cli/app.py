@@ -12,11 +12,13 @@ from skillsengine.cli import (
     adapters,
     diagnosis,
     diff,
+    matrix,
     merging,
     new,
     pausing,
     plan,
     platform,
+    promoting,
     registry,
     resolve,
     runs,
@@ -33,7 +35,23 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for part in (new, specs, plan, resolve, diff, schema, runs, registry, adapters, merging, diagnosis, platform, pausing):
+for part in (
+    new,
+    specs,
+    plan,
+    resolve,
+    diff,
+    schema,
+    runs,
+    registry,
+    promoting,
+    matrix,
+    adapters,
+    merging,
+    diagnosis,
+    platform,
+    pausing,
+):
     part.add_to(app)
 
 

@@ -89,17 +89,17 @@ FINETUNE = StageDef(
 SELECT = StageDef("select", version=1, reads=("sweep.metric",))
 EVALUATE_ADAPTER = StageDef(
     "evaluate",
-    version=2,
+    version=3,
     reads=(*_SAMPLE, "evaluate.max_new_tokens", "resources.device", *_SPLIT),
     uses=("evaluate.batch_size",),
 )
 EVALUATE_BASE = StageDef(
     "evaluate",
-    version=2,
+    version=3,
     reads=(*EVALUATE_ADAPTER.reads, "base", "prompt.template", "evaluate.shots"),
     uses=("evaluate.batch_size",),
 )
-EVALUATE_LEXICON = StageDef("evaluate", version=2, reads=(*_SAMPLE, *_SPLIT))
+EVALUATE_LEXICON = StageDef("evaluate", version=3, reads=(*_SAMPLE, *_SPLIT))
 REGISTER = StageDef(
     "register",
     version=2,

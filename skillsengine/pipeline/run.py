@@ -18,10 +18,9 @@ from typing import Any, Literal
 
 from skillsengine.pipeline import gate
 from skillsengine.pipeline.adapters import input_of, trained_spec
+from skillsengine.pipeline.cells import CellLayout, record_cell
 from skillsengine.pipeline.execute import Observer, StepResult, Surroundings, execute
 from skillsengine.pipeline.plan import (
-    STATIC_KEY,
-    Layout,
     Plan,
     PlanError,
     RunOptions,
@@ -40,11 +39,13 @@ from skillsengine.spec.laid_over import differences, lay_values_over
 from skillsengine.spec.load import resolved
 from skillsengine.spec.schema import Experiment
 from skillsengine.stages.contract import Diverged, Limit
-from skillsengine.storage.catalog import Catalog, CatalogError, RunRow, VersionRow
+from skillsengine.storage.catalog import Catalog, RunRow
 from skillsengine.storage.store import Store
 
 Trigger = Literal["cli", "scheduled", "manual", "backfill", "asset"]
 Kind = Literal["retrain", "evaluations"]
+SEVERAL = "several"
+"""In the place of the partition of a run that fills cells."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,8 @@ class Run:
     trigger: str
     versions: tuple[str, ...] = ()
     """`evaluations` only: the references to score."""
+    cells: tuple[tuple[int, str], ...] = ()
+    """`evaluations` only: (version, partition) of each cell to fill, instead of `versions` on the run's partition."""
     overrides: tuple[str, ...] = ()
     """What this run alone has otherwise than the spec: `train.epochs: 3.0 -> 1.0`."""
     connect: Connect = environment_connect
@@ -100,6 +103,7 @@ def open_run(
     trigger: Trigger = "cli",
     kind: Kind = "retrain",
     versions: tuple[str, ...] = (),
+    cells: Sequence[tuple[int, str]] = (),
     overrides: Mapping[str, Any] | None = None,
     connect: Connect = environment_connect,
 ) -> Run:
@@ -115,15 +119,20 @@ def open_run(
     if row is None:
         own, experiment = experiment, lay_values_over(experiment, overrides or {}, "conf")
         options = options or RunOptions()
-        sources = find_sources(
-            experiment,
-            partition,
-            settings,
-            trusted=options.trusted,
-            trains=kind == "retrain",
-            connect=connect,
-            memory=catalog,
-        )
+        asked = list(dict.fromkeys(key for _, key in cells)) or [partition]
+        found = [
+            find_sources(
+                experiment,
+                key,
+                settings,
+                trusted=options.trusted,
+                trains=kind == "retrain",
+                connect=connect,
+                memory=catalog,
+            )
+            for key in asked
+        ]
+        sources = found[-1] if not cells else _several(found)
         if force:
             options = _forced(experiment, sources, settings, options)
         row = catalog.pin_run(
@@ -131,13 +140,19 @@ def open_run(
             run_id,
             experiment=experiment.name,
             kind=kind,
-            partition=sources.partition,
+            partition=sources.partition if not cells else None,
             spec=resolved(experiment),
-            options=_pinned(sources, options, versions, differences(own, experiment)),
+            options=_pinned(sources, options, versions, differences(own, experiment)) | {"cells": [*map(list, cells)]},
             trigger=trigger,
             spec_commit=spec_commit(settings, experiment.name),
         )
     return replace(_unpinned(row, settings), connect=connect)
+
+
+def _several(found: Sequence[Sources]) -> Sources:
+    """The files of all partitions whose cells are to be filled; the run has none of its own."""
+    files = {key: files for sources in found for key, files in sources.files.items()}
+    return Sources(SEVERAL, (), files, tuple(dict.fromkeys(note for sources in found for note in sources.notes)))
 
 
 def _forced(experiment: Experiment, sources: Sources, settings: Settings, options: RunOptions) -> RunOptions:
@@ -183,12 +198,13 @@ def _unpinned(row: RunRow, settings: Settings) -> Run:
         id=row.id,
         run_id=row.run_id,
         experiment=Experiment.model_validate(row.spec),
-        sources=Sources(row.partition or STATIC_KEY, tuple(pinned["window"]), files, tuple(pinned["notes"])),
+        sources=Sources(row.partition or SEVERAL, tuple(pinned["window"]), files, tuple(pinned["notes"])),
         options=RunOptions(limit, pinned["rerun"], pinned["trusted"]),
         settings=settings,
         trigger=row.trigger,
         versions=tuple(pinned["versions"]),
         overrides=tuple(pinned.get("overrides", ())),  # runs of before have none
+        cells=tuple((int(number), str(key)) for number, key in pinned.get("cells", ())),
     )
 
 
@@ -217,7 +233,7 @@ def run_stage(run: Run, stage: str, observer: Observer | None = None, only: str 
             diverged.append({"id": step.id, "reason": str(error)})
             continue
         if step.stage == "evaluate":
-            _record_cell(run, result)
+            record_cell(run.catalog, run.experiment.name, run.partition, result)
         if step.stage == "register":
             _record_version(run, result)
         results.append(result)
@@ -233,35 +249,8 @@ def champion_steps(run: Run) -> list[Step]:
     champion = run.catalog.resolve(run.experiment.model_name, str(number))
     if champion.adapter_digest == run.plan.adapter.digest:
         return []
-    return version_steps(run, champion)
-
-
-def version_steps(run: Run, version: VersionRow) -> list[Step]:
-    """`format` and `evaluate` of a registered version on the run's partition, with the version's own prompt and cleaning."""
-    experiment = run.experiment
-    own = {"cleaning": tuple(version.spec["data"]["cleaning"])}
-    prompt = type(experiment.prompt).model_validate(version.spec["prompt"])
-    experiment = experiment.model_copy(update={"prompt": prompt, "data": experiment.data.model_copy(update=own)})
-    layout = Layout(experiment, run.settings, RunOptions(run.options.limit, 0, run.options.trusted))
-    formatted = layout.format(run.partition, run.sources.files[run.partition])
-    name = f"evaluate[{version.model}@{version.number}]"
-    return [formatted, layout.cell("adapter", formatted.digest, version.adapter_digest, step_id=name)]
-
-
-def _record_cell(run: Run, result: StepResult) -> None:
-    step = result.step
-    adapter = step.inputs.get("finetune") if step.key == "adapter" else None
-    run.catalog.put_cell(
-        subject=adapter or f"{step.key}:{step.digest[:8]}",
-        kind=str(step.key),
-        experiment=run.experiment.name,
-        partition=run.partition,
-        data_digest=step.inputs["format"],
-        artifact_digest=step.digest,
-        stage_version=step.definition.version,
-        metrics=dict(result.artifact.summary),
-        adapter_digest=adapter,
-    )
+    layout = CellLayout(run.experiment, run.settings, run.options, champion)
+    return list(layout.steps(run.partition, run.sources.files[run.partition]))
 
 
 def _record_version(run: Run, result: StepResult) -> None:
@@ -321,31 +310,3 @@ def finish_run(run: Run, state: str, error: str | None = None) -> str:
 def with_overrides(run: Run, note: str) -> str:
     """A run's note, and what the run has otherwise than its spec."""
     return f"{note} · overridden: {', '.join(run.overrides)}" if run.overrides else note
-
-
-def run_evaluation(run: Run, observer: Observer | None = None) -> dict[str, Any]:
-    """Score the selected versions on the run's partition: one cell each; cells that exist are not computed again.
-
-    Raises CatalogError if none of the references names a version.
-    """
-    model, scored, passed_over = run.experiment.model_name, {}, []
-    for reference in run.versions or run.experiment.evaluations.versions:
-        try:
-            version = run.catalog.resolve(model, reference)
-        except CatalogError:
-            passed_over.append(reference)
-            continue
-        scored[version.number] = version
-    if not scored:
-        raise CatalogError(
-            f"{model}: none of {', '.join(passed_over)} names a registered version. "
-            f"Run the experiment `{run.experiment.name}` first, or see `skillsengine versions`."
-        )
-    around, cells = run.around(observer), {}
-    for version in scored.values():
-        for step in version_steps(run, version):
-            result = execute(step, around)
-            if step.stage == "evaluate":
-                _record_cell(run, result)
-                cells[f"{model}@{version.number}"] = dict(result.artifact.summary)
-    return {"partition": run.partition, "cells": cells, "passed_over": passed_over}

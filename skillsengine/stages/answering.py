@@ -11,7 +11,7 @@ from skillsengine.modeling.answers import parse_answer, render_answer
 from skillsengine.modeling.base import LoadedBase, load_base
 from skillsengine.modeling.encoding import encode
 from skillsengine.modeling.generate import Batch, generate
-from skillsengine.modeling.recorded import load_recorded
+from skillsengine.modeling.held import recorded
 from skillsengine.modeling.teacher_forced import forward_token_predictions
 from skillsengine.scoring.few_shot import fill, preamble, stop_texts
 from skillsengine.scoring.predictions import Answer, Answers
@@ -61,7 +61,7 @@ def _load(config: StageConfig, inputs: Mapping[str, Artifact], context: StageCon
     spec, device = config.spec, config.spec.resources.device
     if config.key == "adapter":
         finetuned = inputs["finetune"]
-        loaded = load_recorded(
+        loaded = recorded(
             finetuned.json(BASE),
             finetuned.path / ADAPTER,
             device,

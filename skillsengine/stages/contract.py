@@ -34,6 +34,10 @@ class Diverged(StageError):
     """A training has diverged: what its values lead to, and not a fault of the machine."""
 
 
+class NothingToScore(StageError):
+    """No row of a partition may be scored: the subject was trained on all of them or on near copies, or none is a test row."""
+
+
 DIVERGED = "diverged"
 """The place in the store of the record that a trial has diverged; its summary is {"reason"}."""
 

@@ -18,17 +18,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from skillsengine.scoring.intervals import counts, interval
 from skillsengine.scoring.lexicon import Lexicon
 from skillsengine.scoring.metrics import parse_rate, set_scores, verbatim_rate
 from skillsengine.scoring.predictions import Answer, Answers
-from skillsengine.stages.contract import Limit, Progress, StageConfig, StageContext, StageError, Summary
+from skillsengine.scoring.relaxed import relaxed_scores
+from skillsengine.stages.contract import Limit, NothingToScore, Progress, StageConfig, StageContext, StageError, Summary
 from skillsengine.stages.near_copies import Keys
 from skillsengine.stages.rows import Row, read_rows
 from skillsengine.stages.splits import row_index, scored_rows
 from skillsengine.stages.trained_on import near_copies_of_trained, read_keys
 from skillsengine.storage.artifact import Artifact
 
-VERSION = 2
+VERSION = 3
 
 PREDICTIONS, METRICS = "predictions.jsonl", "metrics.json"
 LEXICON = "lexicon.json"
@@ -41,9 +43,10 @@ def run(config: StageConfig, inputs: Mapping[str, Artifact], out: Path, context:
 
     {"subject", "partition", "rows", "labelled", "labelled_rows", "excluded_trained_on", "excluded_near_copies",
     "skills_per_ad", "verbatim_rate", "parse_rate", "seconds"}, with labels {"gold_skills", "predicted_skills",
-    "true_positives", "precision", "recall", "f1"}, of a model {"generated_tokens", "tokens_per_second"}, and of a model with
-    labels {"token_precision", "token_recall", "token_f1"}. Rates and scores lie between 0 and 1; `labelled` says whether any
-    scored row has labels; `skills_per_ad` is the mean number of predicted skills; `seconds` is all of the subject's work.
+    "true_positives", "precision", "recall", "f1", "f1_low", "f1_high" (`scoring.intervals`), and what `scoring.relaxed`
+    adds}, of a model {"generated_tokens", "tokens_per_second"}, and of a model with labels {"token_precision", "token_recall",
+    "token_f1"}. Rates and scores lie between 0 and 1; `labelled` says whether any scored row has labels;
+    `skills_per_ad` is the mean number of predicted skills; `seconds` is all of the subject's work.
 
     Rows that the adapter was trained on are left out, and so are near copies of them (`near_copies`; an adapter of VERSION 1
     knows exact copies only). Of the others, at most `evaluate.max_rows` are scored, chosen by a hash of their texts, so that
@@ -87,16 +90,21 @@ def run(config: StageConfig, inputs: Mapping[str, Artifact], out: Path, context:
 
 
 def score(rows: Sequence[Row], answers: Sequence[Answer]) -> dict[str, float | int]:
-    """Skills per ad, verbatim and parse rate over all rows; counts, precision, recall and F1 over the labelled ones, if there
-    are any."""
+    """Skills per ad, verbatim and parse rate over all rows; over the labelled ones, if there are any, counts, precision, recall
+    and F1, the ends of F1's 95% interval, and the relaxed scores."""
     pairs = list(zip(rows, answers, strict=True))
     labelled = [(row.skills, answer.skills) for row, answer in pairs if row.skills is not None]
     return {
-        **(set_scores(labelled).as_dict() if labelled else {}),
+        **(_labelled(labelled) if labelled else {}),
         "skills_per_ad": round(sum(len(answer.skills) for answer in answers) / len(answers), 3),
         "verbatim_rate": verbatim_rate((answer.skills, row.text) for row, answer in pairs),
         "parse_rate": parse_rate(answer.parsed for answer in answers),
     }
+
+
+def _labelled(pairs: Sequence[tuple[Sequence[str], Sequence[str]]]) -> dict[str, float | int]:
+    span = interval(counts(pairs), "f1")
+    return {**set_scores(pairs).as_dict(), "f1_low": span.low, "f1_high": span.high, **relaxed_scores(pairs)}
 
 
 def sample(keys: Keys, size: int | None, seed: int) -> NDArray[np.int64]:
@@ -130,7 +138,7 @@ def _select(config: StageConfig, inputs: Mapping[str, Artifact]) -> _Selected:
         near = tested & ~trained & np.isin(keys, copies)
     fresh = np.flatnonzero(tested & ~trained & ~near)
     if not len(fresh):
-        raise StageError(_nothing_to_score(config, formatted, int(tested.sum())))
+        raise NothingToScore(_nothing_to_score(config, formatted, int(tested.sum())))
     wanted = np.zeros(len(keys), np.uint8)
     wanted[fresh[sample(keys[fresh], _size(spec.evaluate.max_rows, config.limit), spec.evaluate.seed)]] = 1
     return _Selected(list(read_rows(formatted, wanted.tobytes())), int(trained.sum()), int(near.sum()))

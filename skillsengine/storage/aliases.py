@@ -13,6 +13,8 @@ from skillsengine.storage.models import AliasMoveRow, AliasRow, ModelRow, Versio
 
 LATEST = "latest"
 PENDING, READY = "pending", "ready"
+ROLLED_BACK = "rolled back"
+"""How the reason of such a move begins."""
 
 
 class Aliases:
@@ -53,6 +55,33 @@ class Aliases:
                 )
             self._move(session, model, alias, number, reason)
             return True
+
+    def roll_back(self, model: str, alias: str, why: str) -> tuple[int, int]:
+        """Point an alias to where it stood before its present version, in one transaction; (from, to).
+
+        Rolled back again, it goes one further back, and not to and fro. Raises CatalogError where there is nothing before.
+        """
+        with self._db.writing() as session:
+            lock_model(session, model)
+            row = session.get(AliasRow, (model, alias))
+            if row is None:
+                raise CatalogError(
+                    f"{model}@{alias} is set nowhere, so it cannot go back: {what_there_is(session, model)}"
+                )
+            query = select(AliasMoveRow).where(AliasMoveRow.model == model, AliasMoveRow.alias == alias)
+            stood: list[int] = []
+            for move in session.scalars(query.order_by(AliasMoveRow.id)):
+                if move.reason.startswith(ROLLED_BACK):
+                    stood.pop()
+                else:
+                    stood.append(move.number)
+            if len(stood) < 2:
+                raise CatalogError(
+                    f"{model}@{alias} has stood at version {row.number} from the beginning: there is nothing to go back to. "
+                    f"`skillsengine promote {model}@NUMBER` moves it by hand; {what_there_is(session, model)}"
+                )
+            self._move(session, model, alias, stood[-2], f"{ROLLED_BACK}: {why}")
+            return stood[-1], stood[-2]
 
     def _move(self, session: Session, model: str, alias: str, number: int, reason: str) -> None:
         """Move an alias and write the history, inside a transaction that holds the model's lock."""

@@ -231,7 +231,7 @@ def test_forms() -> None:
     retrain, evaluations = built()
     assert [name for name in retrain.params if "." not in name] == ["partition", "limit", "force"]
     assert [*retrain.params][3:5] == ["data.window", "tokens.max_length"]
-    assert [*evaluations.params] == ["partition", "versions", "evaluate.max_rows"]
+    assert [*evaluations.params] == ["partition", "versions", "cells", "evaluate.max_rows"]
     assert evaluations.params["versions"] == ["champion", "latest"]
     retrain, evaluations = built(data={"source": "ads"})
     assert not {"partition", "data.window"} & {*retrain.params, *evaluations.params}

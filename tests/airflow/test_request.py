@@ -8,7 +8,7 @@ import pytest
 from airflow.exceptions import ParamValidationError
 
 from skillsengine.airflow.form import Kind
-from skillsengine.airflow.request import Request, RequestError, read_request, retrain_params
+from skillsengine.airflow.request import Request, RequestError, evaluation_params, read_request, retrain_params
 from skillsengine.sources.errors import SourceError
 from skillsengine.spec.schema import Experiment
 from tests.airflow.support import make_context
@@ -121,7 +121,7 @@ def test_what_an_unknown_key_was_meant_to_be(key: str, said: str) -> None:
 def test_each_dag_understands_its_own_form() -> None:
     assert read("evaluations", conf={"versions": ["7"]}, params={"versions": ["7"]}).versions == ("7",)
     with pytest.raises(
-        RequestError, match=r"This DAG understands partition .*, versions, and of the spec evaluate\.max_rows\."
+        RequestError, match=r"This DAG understands partition .*, versions, cells, and of the spec evaluate\.max_rows\."
     ):
         read("evaluations", conf={"force": True})
     with pytest.raises(RequestError, match="unknown key `versions`"):
@@ -147,3 +147,31 @@ def test_the_form_takes_one_partition() -> None:
 def test_several_keys_in_a_backfills_place() -> None:
     with pytest.raises(SourceError, match=r"start a run for each of the 2, first 2026-02, or a backfill from 2026-02"):
         read(run_type="backfill", key="2026-02,2026-03")
+
+
+def test_cells_stand_in_the_place_of_a_partition() -> None:
+    asked = {"cells": ["7@2026-06", "8@2026-06", "7@2026-06"]}
+    request = read("evaluations", conf=asked, params=asked)
+    assert request.cells == ((7, "2026-06"), (8, "2026-06")) and request.partition is None
+    form = evaluation_params(EXPERIMENT)["cells"]
+    assert form.resolve(["12@2026-06"]) == ["12@2026-06"]
+    for wrong in (["2026-06"], ["7@2026-13"], ["champion@2026-06"], ["7@2026-06"] * 501):
+        with pytest.raises(ParamValidationError):
+            form.resolve(wrong)
+
+
+def test_cells_and_a_partition_exclude_each_other() -> None:
+    with pytest.raises(
+        RequestError, match="cells and partition exclude each other: the run is for 2026-05, and its param"
+    ):
+        read("evaluations", params={"partition": "2026-05", "cells": ["7@2026-06"]})
+
+
+def test_what_is_no_cell() -> None:
+    """Airflow checks the form; a run that was triggered before an edit of the source's period is not checked again."""
+    with pytest.raises(
+        RequestError, match="cells: `champion@2026-06` is no cell. Write version@month, such as 7@2026-06"
+    ):
+        read("evaluations", params={"cells": ["champion@2026-06"]})
+    with pytest.raises(SourceError, match="`2026-W01` is no partition"):
+        read("evaluations", params={"cells": ["7@2026-W01"]})

@@ -187,7 +187,9 @@ def test_rounding_is_told_from_a_neighbour_that_is_seen(
         logits = real(model, rows)
         if len(rows) == 1:
             return logits
-        noise = torch.rand(logits.shape, generator=torch.Generator().manual_seed(0)).to(logits.dtype) * logits.abs().max()
+        noise = (
+            torch.rand(logits.shape, generator=torch.Generator().manual_seed(0)).to(logits.dtype) * logits.abs().max()
+        )
         return logits + noise * (off + seen * (rows[0].input_ids[0] % 7))
 
     monkeypatch.setattr(flattened, "_logits_of", computed)

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from skillsengine.pipeline.evaluations import run_evaluation
 from skillsengine.pipeline.lineage import trace
 from skillsengine.pipeline.plan import PlanError, RunOptions
-from skillsengine.pipeline.run import Run, finish_run, open_run, run_evaluation, run_gate, run_promote, run_stage
+from skillsengine.pipeline.run import Run, finish_run, open_run, run_gate, run_promote, run_stage
 from skillsengine.settings import Settings
 from skillsengine.spec.errors import SpecError
 from skillsengine.spec.schema import STAGES

@@ -1,0 +1,94 @@
+"""How the matrix looks in a terminal: a row a partition, a column a version."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from skillsengine.pipeline.cells import trained_partitions
+from skillsengine.pipeline.matrix import BASELINES, Cell, Matrix
+from skillsengine.pipeline.plan import PlanError
+from skillsengine.sources.keys import STATIC_KEY
+
+METRICS = (
+    "f1",
+    "precision",
+    "recall",
+    "macro_f1",
+    "fuzzy_f1",
+    "overlap_f1",
+    "parse_rate",
+    "verbatim_rate",
+    "skills_per_ad",
+)
+
+
+def matrix_table(found: Matrix, metric: str) -> Table:
+    """Partitions downwards, since there are many; versions and baselines across. Raises PlanError for an unknown metric."""
+    if metric not in METRICS:
+        raise PlanError(f"--metric {metric}: there is no such score; there are {', '.join(METRICS)}.")
+    held: dict[int, list[str]] = {}
+    for alias, number in sorted(found.aliases.items()):
+        held.setdefault(number, []).append(alias)
+    table = Table(title=f"{found.experiment}: {metric}", title_justify="left", box=None, pad_edge=False)
+    table.add_column("scored on")
+    for row in found.versions:
+        names = ", ".join(held.get(row.number, ()))
+        trained = [key for key in trained_partitions(row) if key != STATIC_KEY]
+        until = f"\nuntil {trained[-1]}" if trained else ""
+        table.add_column(Text(f"{row.name}{until}" + (f"\n{names}" if names else "")), justify="right")
+    baselines = [name for name in BASELINES if any(pair[0] == name for pair in found.baselines)]
+    for name in baselines:
+        table.add_column(Text(name), justify="right")
+    table.add_column("gold", justify="right")
+    for key, state in found.partitions.items():
+        if state != "data":
+            table.add_row(
+                Text(key, style="dim"), *[Text("")] * (len(found.versions) + len(baselines)), Text(state, style="dim")
+            )
+            continue
+        cells = [found.cells[row.number, key] for row in found.versions]
+        others = [found.baselines.get((name, key), {}) for name in baselines]
+        gold = max((int(m.get("gold_skills", 0)) for m in [*(cell.metrics for cell in cells), *others]), default=0)
+        table.add_row(
+            key,
+            *(_shown(cell, metric) for cell in cells),
+            *(_score(metrics, metric) for metrics in others),
+            str(gold or ""),
+        )
+    return table
+
+
+def _shown(cell: Cell, metric: str) -> Text:
+    if cell.state == "trained on":
+        return Text("trained on", style="dim")
+    if cell.state == "missing":
+        return Text("·" if cell.outdated is None else "outdated", style="yellow")
+    if metric not in cell.metrics:
+        return Text(cell.state, style="dim")
+    return _score(cell.metrics, metric)
+
+
+def _score(metrics: Mapping[str, Any], metric: str) -> Text:
+    value = metrics.get(metric)
+    if value is None:
+        return Text("")
+    half = (metrics["f1_high"] - metrics["f1_low"]) / 2 if metric == "f1" and "f1_low" in metrics else None
+    return Text.assemble(f"{value:.3f}", (f" ±{half:.3f}" if half is not None else "", "dim"))
+
+
+def describe_partitions(found: Matrix) -> Iterator[str]:
+    """What stands below the table."""
+    states = [cell.state for cell in found.cells.values()]
+    counts = {state: states.count(state) for state in ("scored", "unlabelled", "trained on", "missing")}
+    yield f"{len(states)} cells: " + ", ".join(f"{count} {state}" for state, count in counts.items() if count)
+    if any("f1_low" in cell.metrics for cell in found.cells.values()):
+        yield (
+            "±: half of the 95% interval (bootstrap over ads). Two versions may differ although their intervals overlap: "
+            "they are scored on the same ads."
+        )
+    if counts["missing"]:
+        yield f"· is missing: skillsengine backfill {found.experiment} --dry-run"

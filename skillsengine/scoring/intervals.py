@@ -1,0 +1,158 @@
+"""How sure a score is, and whether two of them differ: bootstrap over ads, and a permutation test.
+
+An ad is what is drawn anew: the skills of one ad stand or fall together, so drawing single skills would make intervals too
+narrow. All scores are ratios of sums over ads (`metrics`), so an ad enters with its counts alone.
+
+    interval     the percentile bootstrap (Efron & Tibshirani, 1993, chapter 13), ads drawn with replacement
+    difference   the same on the paired ads: both subjects' counts of an ad are drawn together
+    p value      two-sided, of a permutation test that swaps the two subjects ad by ad (Noreen, 1989; Yeh, 2000)
+
+scipy does both. The seed is fixed: the same predictions always have the same interval.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import bootstrap, permutation_test
+
+from skillsengine.scoring.matching import skill_set
+
+METRICS = ("f1", "precision", "recall")
+CONFIDENCE = 0.95
+RESAMPLES = 2_000
+_BATCH = 200
+"""Resamples that are computed at once: memory is 8 bytes times this times the ads."""
+_SEED = 20_240_229
+
+Counts = NDArray[np.int64]
+"""Shape (ads, 3): distinct gold skills, predicted skills, and those in both, of each ad."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Where a score lies with so much confidence; both ends are the score itself where there is one ad, or none."""
+
+    low: float
+    high: float
+    confidence: float = CONFIDENCE
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The score of `a` minus that of `b` on the same ads."""
+
+    value: float
+    interval: Interval
+    p_value: float
+
+    @property
+    def is_one(self) -> bool:
+        """Whether it is a difference at all: the interval leaves out zero, and chance alone makes one as large too rarely. Of
+        few ads the interval alone would say so too often."""
+        outside = self.interval.low > 0 or self.interval.high < 0
+        return outside and self.p_value <= 1 - self.interval.confidence
+
+
+def counts(pairs: Iterable[tuple[Iterable[str], Iterable[str]]]) -> Counts:
+    """Of (gold skills, predicted skills), one pair an ad; the skills need not be normalized."""
+    rows = []
+    for gold, predicted in pairs:
+        gold_set, predicted_set = skill_set(gold), skill_set(predicted)
+        rows.append((len(gold_set), len(predicted_set), len(gold_set & predicted_set)))
+    return np.asarray(rows, np.int64).reshape(len(rows), 3)
+
+
+def score_of(sums: NDArray[np.int64], metric: str) -> NDArray[np.float64]:
+    """The score of summed counts, shape (..., 3) -> (...); 0.0 where it would divide by zero, as in `metrics`."""
+    gold, predicted, both = (sums[..., column].astype(np.float64) for column in range(3))
+    part, whole = {
+        "f1": (2 * both, gold + predicted),
+        "precision": (both, predicted),
+        "recall": (both, gold),
+    }[metric]
+    return np.divide(part, whole, out=np.zeros_like(whole), where=whole > 0)
+
+
+def interval(ads: Counts, metric: str, confidence: float = CONFIDENCE) -> Interval:
+    """Of one subject's score."""
+    value = float(score_of(ads.sum(axis=0), metric))
+    if len(ads) < 2:
+        return Interval(value, value, confidence)
+    low, high = _bootstrap(len(ads), lambda drawn: score_of(_sums(ads, drawn), metric), confidence)
+    return Interval(low, high, confidence)
+
+
+def difference(a: Counts, b: Counts, metric: str, confidence: float = CONFIDENCE) -> Difference:
+    """Of two subjects on the same ads, row by row.
+
+    Raises ValueError where they do not have the same ads.
+    """
+    if a.shape != b.shape or not np.array_equal(a[:, 0], b[:, 0]):
+        raise ValueError("two subjects are compared on the same ads with the same gold skills, row by row")
+
+    def apart(drawn: NDArray[np.int64]) -> NDArray[np.float64]:
+        return score_of(_sums(a, drawn), metric) - score_of(_sums(b, drawn), metric)
+
+    value = float(apart(np.arange(len(a))[None])[0]) if len(a) else 0.0
+    # Only where the two said something else can a swap change anything.
+    if len(a) < 2 or np.array_equal(a, b):
+        return Difference(value, Interval(value, value, confidence), 1.0)
+    low, high = _bootstrap(len(a), apart, confidence)
+    return Difference(value, Interval(low, high, confidence), _p_value(a, b, metric))
+
+
+def _sums(ads: Counts, drawn: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Shape (..., ads drawn) -> (..., 3)."""
+    return ads[drawn].sum(axis=-2)
+
+
+def _bootstrap(count: int, statistic: object, confidence: float) -> tuple[float, float]:
+    found = bootstrap(
+        (np.arange(count),),
+        lambda drawn, axis=-1: statistic(drawn),  # type: ignore[operator]
+        n_resamples=RESAMPLES,
+        batch=_BATCH,
+        vectorized=True,
+        confidence_level=confidence,
+        method="percentile",
+        rng=np.random.default_rng(_SEED),
+    ).confidence_interval
+    return float(found.low), float(found.high)
+
+
+def _p_value(a: Counts, b: Counts, metric: str) -> float:
+    both = np.concatenate([a, b])
+    count = len(a)
+
+    def apart(first: NDArray[np.int64], second: NDArray[np.int64], axis: int = -1) -> NDArray[np.float64]:
+        return score_of(_sums(both, first), metric) - score_of(_sums(both, second), metric)
+
+    # Row numbers are what is swapped: `first` holds a's or b's row of each ad, `second` the other one.
+    found = permutation_test(
+        (np.arange(count), np.arange(count, 2 * count)),
+        apart,
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=RESAMPLES,
+        batch=_BATCH,
+        alternative="two-sided",
+        rng=np.random.default_rng(_SEED),
+    )
+    return float(found.pvalue)
+
+
+def describe(found: Difference, better: str, worse: str) -> str:
+    """In words: which is better and by how much, or that no difference is seen."""
+    span = f"{found.interval.low:+.3f} to {found.interval.high:+.3f}"
+    if not found.is_one:
+        return f"no difference seen ({found.value:+.3f}, {span})"
+    return f"{better if found.value > 0 else worse} is better by {abs(found.value):.3f} ({span})"
+
+
+def joined(*parts: Sequence[Counts]) -> list[Counts]:
+    """The counts of several partitions behind one another, subject by subject."""
+    return [np.concatenate(subject) for subject in zip(*parts, strict=True)]

@@ -1,0 +1,59 @@
+"""Span scores, as the papers have them: where in the ad a skill stands, on ads whose labels carry offsets.
+
+A predicted skill is a string, and stands for each of its verbatim occurrences in the ad: whole words, from the left, the
+longest of those that begin at a place. nervaluate counts as SemEval-2013 task 9 does (Segura-Bedmar et al., 2013, section 4):
+
+strict    same borders (and same type; there is one type here)     exact     same borders
+partial   an overlap counts half                                    type      any overlap counts
+
+All skills are of one type, so `strict` and `exact` are equal here; both are told since papers name either.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from nervaluate import Evaluator
+
+Span = tuple[int, int]
+"""(first character, character behind the last) of an occurrence."""
+_TYPE = "SKILL"
+_NAMES = {"strict": "strict", "exact": "exact", "partial": "partial", "ent_type": "type"}
+
+
+def occurrences(text: str, skills: Iterable[str]) -> list[Span]:
+    """Where the skills stand in the text as they are written, without overlaps, in the text's order."""
+    # Of alternatives a regular expression takes the first that fits: the longest.
+    wanted = sorted({skill for skill in skills if skill.strip()}, key=lambda skill: (-len(skill), skill))
+    if not wanted:
+        return []
+    return [match.span() for match in re.finditer("|".join(map(_whole, wanted)), text)]
+
+
+def _whole(skill: str) -> str:
+    """A pattern for the skill that does not begin or end within a word."""
+    before = r"(?<!\w)" if re.match(r"\w", skill) else ""
+    after = r"(?!\w)" if re.search(r"\w$", skill) else ""
+    return f"{before}{re.escape(skill)}{after}"
+
+
+def span_scores(ads: Sequence[tuple[Sequence[Span], Sequence[Span]]]) -> dict[str, float]:
+    """{"span_strict_precision", "..._recall", "..._f1", and the same of exact, partial and type} over (gold, predicted) spans,
+    one pair an ad; 0.0 where it would divide by zero."""
+    gold = [[_entity(span) for span in spans] for spans, _ in ads]
+    predicted = [[_entity(span) for span in spans] for _, spans in ads]
+    if not any(gold) and not any(predicted):
+        return {f"span_{name}_{score}": 0.0 for name in _NAMES.values() for score in ("precision", "recall", "f1")}
+    # Without the loader's name it looks into the first ad to guess it, which fails where that one has no skill.
+    overall = Evaluator(gold, predicted, tags=[_TYPE], loader="dict").evaluate()["overall"]
+    return {
+        f"span_{name}_{score}": float(getattr(overall[theirs], score))
+        for theirs, name in _NAMES.items()
+        for score in ("precision", "recall", "f1")
+    }
+
+
+def _entity(span: Span) -> dict[str, object]:
+    # nervaluate's end is the last character: two spans that only touch must not overlap.
+    return {"label": _TYPE, "start": span[0], "end": span[1] - 1}
