@@ -1,17 +1,24 @@
-"""The gate, first form: a challenger becomes the champion if it beats the untuned base and the present champion,
-each on the rows that both were scored on."""
+"""The gate: a challenger becomes the champion if it is surely better than the present one, on the ads that both were scored on;
+the first version, if it is surely better than the untuned base.
+
+Surely: the whole interval of the paired difference lies above `gate.margin`, and a permutation test agrees. On fewer than
+`gate.min_gold_skills` gold skills nothing is decided.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from skillsengine.pipeline.plan import Plan, PlanError, Step
-from skillsengine.scoring.comparison import compare
+from skillsengine.scoring.comparison import Comparison, compare
 from skillsengine.spec.schema import Experiment
 from skillsengine.storage.catalog import Catalog
 from skillsengine.storage.store import Store
+
+if TYPE_CHECKING:
+    from skillsengine.scoring.intervals import Difference
 
 
 def predictions(step: Step, store: Store) -> list[dict[str, Any]]:
@@ -26,38 +33,81 @@ def predictions(step: Step, store: Store) -> list[dict[str, Any]]:
 def judge(
     experiment: Experiment, plan: Plan, store: Store, catalog: Catalog, champion: Sequence[Step]
 ) -> dict[str, Any]:
-    """The verdict: `{"verdict": "promote" | "keep", "reason", "number", "champion", "metric", "scores"}`.
+    """The verdict: `{"verdict": "promote" | "keep" | "undecided", "reason", "number", "champion", "metric", "scores"}`.
 
     `champion` holds the steps that scored the present champion on this run's partition, empty if there is none or if it
-    is this very adapter. Raises PlanError if a cell or the version is missing.
+    is this very adapter. `scores` has "challenger", "opponent", "rows", "gold_skills", and where it came to a comparison
+    "difference", "low", "high" (its interval) and "p_value". Raises PlanError if a cell or the version is missing.
     """
-    metric, model = experiment.gate.metric, experiment.model_name
+    rule, model = experiment.gate, experiment.model_name
     version = catalog.find_version(model, plan.adapter.digest)
     if version is None:
         raise PlanError(f"{model}: this run's adapter is not registered: run stage `register` of this run first.")
     now = catalog.alias(model, "champion")
-    challenger = predictions(plan.step("evaluate[adapter]"), store)
-    name = f"{model}@{version.number}"
-    verdict: dict[str, Any] = {"number": version.number, "champion": now, "metric": metric}
+    own = plan.step("evaluate[adapter]")
+    challenger = predictions(own, store)
+    verdict: dict[str, Any] = {"number": version.number, "champion": now, "metric": rule.metric}
     if all(row["gold"] is None for row in challenger):
         reason = f"partition {plan.partition} has no labels" if experiment.data.dated else "no test row has labels"
-        return verdict | {"verdict": "keep", "reason": reason, "scores": {"rows": 0}}
-    against_base = compare(challenger, predictions(plan.step("evaluate[base]"), store), metric)
-    scores = {"challenger": against_base.a, "base": against_base.b, "rows": against_base.rows}
-    beats = f"{name} has {metric} {against_base.a:.3f} against {against_base.b:.3f} of the untuned base"
+        return verdict | {"verdict": "undecided", "reason": reason, "scores": {"rows": 0}}
     if now == version.number:
-        return verdict | {"verdict": "keep", "reason": f"{name} is the champion already", "scores": scores}
-    if against_base.a <= against_base.b:
-        return verdict | {"verdict": "keep", "reason": f"{beats}: no better", "scores": scores}
-    cell = next((step for step in champion if step.stage == "evaluate"), None)
-    if cell is None:
-        return verdict | {"verdict": "promote", "reason": f"{beats}, and there is no champion yet", "scores": scores}
-    against = compare(challenger, predictions(cell, store), metric)
-    scores |= {"against_champion": against.a, "champion": against.b, "rows_with_champion": against.rows}
-    beats += f", and {against.a:.3f} against {against.b:.3f} of the champion {model}@{now}"
-    better = against.a > against.b
-    reason = f"{beats}, on {against.rows} rows" + ("" if better else ": no better than the champion")
-    return verdict | {"verdict": "promote" if better else "keep", "reason": reason, "scores": scores}
+        reason = f"{version.name} is the champion already"
+        return verdict | {"verdict": "keep", "reason": reason, "scores": {"rows": len(challenger)}}
+    cell = next((step for step in champion if step.stage == "evaluate"), plan.step("evaluate[base]"))
+    opponent = "the untuned base" if cell.key == "base" else f"the champion {model}@{now}"
+    found = compare(challenger, predictions(cell, store), rule.metric)
+    scores: dict[str, Any] = {
+        "challenger": found.a,
+        "opponent": found.b,
+        "rows": found.rows,
+        "gold_skills": found.scores_a.gold_skills,
+    }
+    told = (
+        f"{version.name} has {rule.metric} {found.a:.3f} against {found.b:.3f} of {opponent}, on {found.rows} ads with "
+        f"{found.scores_a.gold_skills} gold skills"
+    )
+    if found.scores_a.gold_skills < rule.min_gold_skills:
+        few = f"too few to decide: gate.min_gold_skills is {rule.min_gold_skills}"
+        return verdict | {"verdict": "undecided", "reason": f"{told}: {few}", "scores": scores}
+    artifact = store.get("evaluate", own.digest)
+    if artifact is not None and (low := _below_floors(artifact.summary, experiment)):
+        return verdict | {"verdict": "keep", "reason": f"{told}, but {low}", "scores": scores}
+    difference = _difference(found, rule.confidence)
+    scores |= {
+        "difference": difference.value,
+        "low": difference.interval.low,
+        "high": difference.interval.high,
+        "p_value": difference.p_value,
+    }
+    told += f" (difference {difference.value:+.3f}, {difference.interval.low:+.3f} to {difference.interval.high:+.3f})"
+    if difference.is_one and difference.interval.low > rule.margin:
+        better = "better" + ("" if cell.key != "base" else ", and there is no champion yet")
+        return verdict | {"verdict": "promote", "reason": f"{told}: {better}", "scores": scores}
+    if difference.is_one and difference.value > 0:
+        why = f"better, but not surely by more than gate.margin, {rule.margin:g}"
+    elif difference.is_one:
+        why = "worse"
+    else:
+        why = "no difference that chance could not make"
+    return verdict | {"verdict": "keep", "reason": f"{told}: {why}", "scores": scores}
+
+
+def _difference(found: Comparison, confidence: float) -> Difference:
+    # Only here: scipy is imported by the one task that needs it.
+    from skillsengine.scoring.intervals import counts, difference
+
+    a, b = (counts((ad[0], ad[side]) for ad in found.ads) for side in (1, 2))
+    return difference(a, b, found.metric, confidence)
+
+
+def _below_floors(metrics: Mapping[str, Any], experiment: Experiment) -> str | None:
+    """What of the challenger is below its floor, in words."""
+    rule = experiment.gate
+    floors = {"parse_rate": rule.min_parse_rate, "verbatim_rate": rule.min_verbatim_rate}
+    for name, floor in floors.items():
+        if (value := float(metrics.get(name, 1.0))) < floor:
+            return f"its {name.replace('_', ' ')} of {value:.3f} is below gate.min_{name}, {floor:g}"
+    return None
 
 
 def note(experiment: Experiment, plan: Plan, catalog: Catalog, run_pk: int, state: str, error: str | None) -> str:

@@ -1,4 +1,4 @@
-"""Two subjects compared on the same ads. Standard library only: the gate uses it."""
+"""Two subjects compared on the same ads. Standard library only; `intervals` says how sure the difference is."""
 
 from __future__ import annotations
 
@@ -28,6 +28,8 @@ class Comparison:
     b: float
     scores_a: SetScores
     scores_b: SetScores
+    ads: tuple[tuple[Sequence[str], Sequence[str], Sequence[str]], ...] = ()
+    """(gold, predicted by a, predicted by b) of each of these ads."""
 
     @property
     def difference(self) -> float:
@@ -61,8 +63,9 @@ def compare(
         )
     scores_a = set_scores((a["gold"], a["predicted"]) for a, _ in shared)
     scores_b = set_scores((b["gold"], b["predicted"]) for _, b in shared)
+    ads = tuple((a["gold"], a["predicted"], b["predicted"]) for a, b in shared)
     return Comparison(
-        metric, len(shared), getattr(scores_a, metric), getattr(scores_b, metric), scores_a=scores_a, scores_b=scores_b
+        metric, len(shared), getattr(scores_a, metric), getattr(scores_b, metric), scores_a, scores_b, ads
     )
 
 

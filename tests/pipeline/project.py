@@ -54,6 +54,7 @@ def tiny_experiment(name: str = "tiny", **sections: Any) -> Experiment:
             "checkpoint_steps": 2,
         },
         "evaluate": {"max_new_tokens": 8},
+        "gate": {"min_gold_skills": 1},
         "tracking": {"mode": "disabled"},
         "resources": {"device": "cpu"},
     }

@@ -109,26 +109,16 @@ def failure(about: About, error: str, judged: Message | None = None) -> Message:
 
 def verdict(about: About, model: str, found: Mapping[str, Any], *, moved: bool) -> Message:
     """What the gate said of a new version; `found` as `pipeline.gate.judge` gives it, `moved` whether it is the champion now."""  # noqa: E501
-    number, champion, metric, scores = found["number"], found["champion"], found["metric"], found["scores"]
+    number, champion = found["number"], found["champion"]
     name = f"{model}@{number}"
     if moved:
         headline = f"{name} is the new champion"
         said = f"It was {model}@{champion}." if champion is not None else "It is the first one."
     else:
-        headline = f"{name} was not promoted"
+        headline = f"{name} was not promoted" + (", undecided" if found["verdict"] == "undecided" else "")
         said = f"{model}@{champion} stays the champion." if champion is not None else "There is still no champion."
-    details = [said, f"Gate: {found['reason']}."]
-    if "champion" in scores:
-        details.append(
-            f"{metric} on {scores['rows_with_champion']} rows: challenger {name} {scores['against_champion']:.3f}, "
-            f"champion {model}@{champion} {scores['champion']:.3f}"
-        )
-    if "challenger" in scores:  # not where the partition has no labels
-        details.append(
-            f"{metric} on {scores['rows']} rows: challenger {name} {scores['challenger']:.3f}, "
-            f"untuned base {scores['base']:.3f}"
-        )
-    return Message("verdict", about, headline, tuple(details), dict(found) | {"moved": moved})
+    details = (said, f"Gate: {found['reason']}.")
+    return Message("verdict", about, headline, details, dict(found) | {"moved": moved})
 
 
 def late(about: About, after: str, queued: str, state: str, tasks: Mapping[str, str]) -> Message:

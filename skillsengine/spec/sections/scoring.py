@@ -65,6 +65,17 @@ class Gate(Section):
 
     metric: Literal["f1", "precision", "recall"] = "f1"
     """The set-level score that decides, on the rows that challenger and opponent were both scored on."""
+    confidence: float = Field(0.95, ge=0.5, lt=1.0)
+    """How sure the difference must be: that of its interval (bootstrap over ads), and 1 minus the largest p value of a
+    permutation test."""
+    margin: float = Field(0.0, ge=0.0, lt=1.0)
+    """The whole interval of the difference must lie above this."""
+    min_gold_skills: int = Field(300, ge=1)
+    """With fewer gold skills on the rows that both were scored on nothing is decided, and the alias stays."""
+    min_parse_rate: float = Field(0.0, ge=0.0, le=1.0)
+    """Share of the challenger's answers that must be lists of skills."""
+    min_verbatim_rate: float = Field(0.0, ge=0.0, le=1.0)
+    """Share of the challenger's skills that must stand in their ads word for word."""
 
 
 class Register(Section):
