@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from skillsengine.cli.console import fail, line_observer, out, print_table, seconds_text
-from skillsengine.cli.matrix_view import describe_partitions, matrix_table
+from skillsengine.cli.matrix_view import check_metric, describe_partitions, draw_matrix, matrix_table
 from skillsengine.cli.specs import Sets, load
 from skillsengine.pipeline.bounds import MOST_CELLS
 from skillsengine.pipeline.evaluations import run_evaluation
@@ -51,6 +51,7 @@ def matrix(
         str, typer.Option(help="What is shown: f1, precision, recall, parse_rate, verbatim_rate.")
     ] = "f1",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, with all metrics.")] = False,
+    png: Annotated[Path | None, typer.Option("--png", metavar="FILE", help="Draw it into a picture, too.")] = None,
 ) -> None:
     """Show every version of an experiment's model on every partition of its data.
 
@@ -61,10 +62,15 @@ def matrix(
     """
     loaded, settings = load(_spec_of(name), None)
     found = _build(loaded, settings, versions, first, last)
+    check_metric(metric)
+    if png is not None:
+        draw_matrix(found, metric, png)
     if as_json:
         sys.stdout.write(json.dumps(found.as_json(), indent=1, ensure_ascii=False) + "\n")
         return
     print_table(matrix_table(found, metric))
+    if png is not None:
+        out.print(f"drawn into {png}", markup=False)
     for line in describe_partitions(found):
         out.print(Text(line, style="dim"))
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
 from skillsengine.pipeline.cells import trained_partitions
+from skillsengine.pipeline.heavy import import_heavy
 from skillsengine.pipeline.matrix import BASELINES, Cell, Matrix
 from skillsengine.pipeline.plan import PlanError
 from skillsengine.sources.keys import STATIC_KEY
@@ -26,20 +28,18 @@ METRICS = (
 )
 
 
-def matrix_table(found: Matrix, metric: str) -> Table:
-    """Partitions downwards, since there are many; versions and baselines across. Raises PlanError for an unknown metric."""
+def check_metric(metric: str) -> None:
+    """Raises PlanError for a score that cells do not have."""
     if metric not in METRICS:
         raise PlanError(f"--metric {metric}: there is no such score; there are {', '.join(METRICS)}.")
-    held: dict[int, list[str]] = {}
-    for alias, number in sorted(found.aliases.items()):
-        held.setdefault(number, []).append(alias)
+
+
+def matrix_table(found: Matrix, metric: str) -> Table:
+    """Partitions downwards, since there are many; versions and baselines across."""
     table = Table(title=f"{found.experiment}: {metric}", title_justify="left", box=None, pad_edge=False)
     table.add_column("scored on")
-    for row in found.versions:
-        names = ", ".join(held.get(row.number, ()))
-        trained = [key for key in trained_partitions(row) if key != STATIC_KEY]
-        until = f"\nuntil {trained[-1]}" if trained else ""
-        table.add_column(Text(f"{row.name}{until}" + (f"\n{names}" if names else "")), justify="right")
+    for head in _heads(found):
+        table.add_column(Text(head), justify="right")
     baselines = [name for name in BASELINES if any(pair[0] == name for pair in found.baselines)]
     for name in baselines:
         table.add_column(Text(name), justify="right")
@@ -60,6 +60,34 @@ def matrix_table(found: Matrix, metric: str) -> Table:
             str(gold or ""),
         )
     return table
+
+
+def _heads(found: Matrix) -> list[str]:
+    """Of each version: its name, what it was trained until, its aliases, each on a line of its own."""
+    held: dict[int, list[str]] = {}
+    for alias, number in sorted(found.aliases.items()):
+        held.setdefault(number, []).append(alias)
+    heads = []
+    for row in found.versions:
+        trained = [key for key in trained_partitions(row) if key != STATIC_KEY]
+        lines = [row.name, *([f"until {trained[-1]}"] if trained else []), ", ".join(held.get(row.number, ()))]
+        heads.append("\n".join(line for line in lines if line))
+    return heads
+
+
+def draw_matrix(found: Matrix, metric: str, path: Path) -> None:
+    """The picture of it. Raises StageError where matplotlib is not installed, PlanError for a file that cannot be written."""
+    columns = {row.number: place for place, row in enumerate(found.versions)}
+    rows = {key: place for place, key in enumerate(found.partitions)}
+    cells = {(rows[c.partition], columns[c.version]): (c.state, c.metrics) for c in found.cells.values()}
+    labels = [key if state == "data" else f"{key} ({state})" for key, state in found.partitions.items()]
+    title = f"{found.experiment}: {metric}"
+    try:
+        import_heavy("skillsengine.tracking.matrix_picture").draw(path, title, _heads(found), labels, cells, metric)
+    except (OSError, ValueError) as error:
+        raise PlanError(
+            f"--png {path}: cannot be written: {error}. Name a file such as matrix.png in a folder that exists."
+        ) from error
 
 
 def _shown(cell: Cell, metric: str) -> Text:

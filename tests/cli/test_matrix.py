@@ -89,6 +89,15 @@ def test_the_matrix_as_json_and_by_another_metric(command: Command) -> None:
     assert command("matrix", "tiny", "--metric", "parse_rate").code == 0
 
 
+def test_the_matrix_as_a_picture(command: Command, tmp_path: Path) -> None:
+    picture = tmp_path / "matrix.png"
+    said = command("matrix", "tiny", "--png", str(picture))
+    assert said.code == 0, said.err
+    assert picture.read_bytes().startswith(b"\x89PNG") and f"drawn into {picture}" in said.out
+    wrong = command("matrix", "tiny", "--png", str(tmp_path / "nowhere" / "matrix.png"))
+    assert wrong.code == 1 and "cannot be written" in wrong.err and "Name a file such as matrix.png" in wrong.err
+
+
 @pytest.mark.parametrize(
     ("asked", "text"),
     [
