@@ -119,7 +119,7 @@ def open_run(
     if row is None:
         own, experiment = experiment, lay_values_over(experiment, overrides or {}, "conf")
         options = options or RunOptions()
-        asked = list(dict.fromkeys(key for _, key in cells)) or [partition]
+        asked: list[str | None] = [*dict.fromkeys(key for _, key in cells)] or [partition]
         found = [
             find_sources(
                 experiment,

@@ -107,7 +107,8 @@ def difference(a: Counts, b: Counts, metric: str, confidence: float = CONFIDENCE
 
 def _sums(ads: Counts, drawn: NDArray[np.int64]) -> NDArray[np.int64]:
     """Shape (..., ads drawn) -> (..., 3)."""
-    return ads[drawn].sum(axis=-2)
+    summed: NDArray[np.int64] = ads[drawn].sum(axis=-2)
+    return summed
 
 
 def _bootstrap(count: int, statistic: object, confidence: float) -> tuple[float, float]:
