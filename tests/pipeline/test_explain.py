@@ -104,7 +104,7 @@ def test_a_new_version_of_a_stage(settings: Settings) -> None:
     other = plan_of(tiny_experiment(train={"epochs": 2, "learning_rate": 0.01}), settings)
     remember(other, settings, versions={"finetune": 1})
     assert reasons(plan, settings)["finetune"] == (
-        "stage version 1 -> 3: made by an older skillsengine; train.epochs: 2.0 -> 1.0"
+        "stage version 1 -> 4: made by an older skillsengine; train.epochs: 2.0 -> 1.0"
     )
 
 

@@ -165,7 +165,7 @@ def test_a_partition_without_labels_is_trained_for_and_scored_without_them(tmp_p
         assert {"parse_rate", "verbatim_rate", "skills_per_ad"} <= set(summary)
         assert not {"f1", "gold_skills", "token_f1"} & set(summary)
     verdict = run_gate(run)
-    assert (verdict["verdict"], verdict["reason"]) == ("keep", "partition 2026-03 has no labels")
+    assert (verdict["verdict"], verdict["reason"]) == ("undecided", "partition 2026-03 has no labels")
     assert run_promote(run) == {"moved": False, "reason": "partition 2026-03 has no labels"}
     assert finish_run(run, "success") == "tiny@1 · 2026-03 · no labels, so no F1"
     version = run.catalog.resolve("tiny", "1")
