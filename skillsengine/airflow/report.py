@@ -107,6 +107,7 @@ class ReportTask(BaseOperator):  # type: ignore[misc]  # airflow ships no types
         shown = [
             f"{name} F1 {metrics['f1']:.3f}" for name, metrics in result.get("cells", {}).items() if "f1" in metrics
         ]
+        shown += [f"{name} not scored: it was trained on these ads" for name in result.get("not_scored", {})]
         return f"{partition}: {', '.join(shown) or result.get('note') or 'no labels to score against'}"
 
     def _about(self, context: Mapping[str, Any], run: Run | None) -> About:

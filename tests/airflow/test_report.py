@@ -168,3 +168,22 @@ def test_an_airflow_that_does_not_answer_fails_nothing(
     monkeypatch.setattr("skillsengine.airflow.client._WAITS", (0.0,))
     assert report(project, dict.fromkeys(BEFORE, "success"))["state"] == "success"
     assert "the note stands in this log and in the catalog only: Airflow at http://127.0.0.1:9" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("result", "told"),
+    [
+        ({"cells": {"tiny@1": {"rows": 3}}}, "no labels to score against"),
+        ({"cells": {}, "not_scored": {"tiny@1": "..."}}, "tiny@1 not scored: it was trained on these ads"),
+        (
+            {"done": 3, "cached": 1, "not_scored": {"tiny@1 on 2026-02": "..."}},
+            "3 cells filled, 1 were there, 1 could not be",
+        ),
+    ],
+)
+def test_what_came_of_an_evaluation(project: Path, result: dict[str, object], told: str) -> None:
+    """Ads that a version was trained on are no ads without labels."""
+    _, evaluations = build(tiny_experiment().model_dump_json(), source="s", digest="d", project=str(project))
+    context = make_context("tiny.evaluations")
+    context["ti"].xcoms["score", "return_value"] = result
+    assert told in evaluations.get_task("report")._scores(context, "2026-03")
