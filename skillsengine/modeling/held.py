@@ -1,4 +1,5 @@
-"""A loaded base that stays for the next adapter on it: within `holding` versions are scored one after the other on one base.
+"""A loaded base that stays for the next adapter on it, or untuned for the next partition: within `holding` versions are scored
+one after the other on one base.
 
 Loading is most of the cost of a small cell. What is held belongs to one process and one thread of work.
 """
@@ -13,9 +14,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from skillsengine.modeling.base import LoadedBase
+from skillsengine.modeling.base import LoadedBase, load_base
 from skillsengine.modeling.lora import load_adapter
 from skillsengine.modeling.recorded import load_recorded
+from skillsengine.spec.schema import Base
 
 
 @dataclass
@@ -63,3 +65,20 @@ def recorded(
         loaded = load_recorded(record, adapter, device, bases=bases, allowed_roots=allowed_roots)
     held.base, held.adapter, held.loaded = base, adapter, loaded
     return loaded
+
+
+def untuned(base: Base, device: str, *, bases: Path, allowed_roots: Sequence[Path]) -> LoadedBase:
+    """`load_base`, from what is held where that is this base without an adapter. Raises ModelError as that does.
+
+    A base that had an adapter on it is not taken for it: its output layer may be untied by then, and its memory the larger.
+    """
+    if _held is None:
+        return load_base(base, device, bases=bases, allowed_roots=allowed_roots)
+    roots = [str(root) for root in allowed_roots]
+    held, name = _held, json.dumps(["untuned", base.model_dump(mode="json"), device, roots], sort_keys=True)
+    if held.loaded is None or held.base != name:
+        held.loaded = None
+        gc.collect()
+        held.loaded = load_base(base, device, bases=bases, allowed_roots=allowed_roots)
+        held.base, held.adapter = name, None
+    return held.loaded

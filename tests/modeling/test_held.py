@@ -84,6 +84,25 @@ def test_a_base_is_loaded_once(folder: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert held._held is None
 
 
+def test_an_untuned_base_is_loaded_once_and_never_taken_from_under_an_adapter(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = Base(model=str(folder / "a"))
+    loads: list[str] = []
+
+    def counted(base: Base, *args: Any, **named: Any) -> LoadedBase:
+        loads.append(base.model)
+        return load_base(base, *args, **named)
+
+    monkeypatch.setattr(held, "load_base", counted)
+    with holding():
+        tuned = logits(load(folder, "a-attention"))
+        plain = [logits(held.untuned(base, "cpu", bases=folder, allowed_roots=(folder,))) for _ in range(3)]
+        assert loads == [base.model]
+        assert all(torch.equal(plain[0], each) for each in plain) and not torch.equal(plain[0], tuned)
+        assert torch.equal(logits(load(folder, "a-attention")), tuned)
+
+
 def test_sabotage_an_adapter_that_is_not_taken_off_is_found(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from peft import PeftModel
 
