@@ -51,6 +51,7 @@ READERS: Mapping[str, str] = {
     "sweep.parallel": "how many trials Airflow trains at once",
     "evaluate.batch_size": "memory and speed",
     "evaluations": "what the evaluations DAG scores",
+    "drift": "what is called drift",
     "gate": "the gate's next verdict",
     "register.hub": "where new versions are pushed",
     "register.private": "where new versions are pushed",

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, Field, model_validator
 from skillsengine.spec.crons import ever, is_cron
 from skillsengine.spec.scalars import shorten
 from skillsengine.spec.sections.data import CleaningStep, Data, Period, Prompt, Split, Tokens
+from skillsengine.spec.sections.drift import Drift
 from skillsengine.spec.sections.fields import NAME_PATTERN, Section, format_duration
 from skillsengine.spec.sections.platform import Notify, Resources, StageResources, Tracking
 from skillsengine.spec.sections.scoring import Evaluate, Evaluations, Gate, Register, Shot
@@ -29,6 +30,7 @@ __all__ = [
     "Base",
     "CleaningStep",
     "Data",
+    "Drift",
     "Evaluate",
     "Evaluations",
     "Experiment",
@@ -95,6 +97,7 @@ class Experiment(Section):
     """Values of `lora` and `train` to try out against each other; null trains once."""
     evaluate: Evaluate = Evaluate()
     evaluations: Evaluations = Evaluations()
+    drift: Drift = Drift()
     gate: Gate = Gate()
     register: Register = Register()
     tracking: Tracking = Tracking()
