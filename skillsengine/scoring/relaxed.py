@@ -37,7 +37,7 @@ def token_overlap(pairs: Pairs) -> SetScores:
     """Counts and scores of words."""
     gold_words = predicted_words = both = 0
     for gold, predicted in pairs:
-        first, second = _bag(skill_set(gold)), _bag(skill_set(predicted))
+        first, second = word_bag(skill_set(gold)), word_bag(skill_set(predicted))
         gold_words += first.total()
         predicted_words += second.total()
         both += (first & second).total()
@@ -72,14 +72,18 @@ def macro(pairs: Pairs) -> dict[str, float]:
     return {f"macro_{name}": _mean([getattr(ad, name) for ad in ads]) for name in ("precision", "recall", "f1")}
 
 
-def without_skills(pairs: Pairs) -> dict[str, int]:
+def without_skills(pairs: Pairs) -> dict[str, float | int]:
     """{"empty_ads": labelled ads without a skill, "empty_ads_hit": those for which something was predicted,
-    "false_positives_on_empty": how many skills that were}."""
+    "false_positives_on_empty": how many skills that were, "false_positive_ads": the share that was hit,
+    "false_positives_per_empty_ad": the mean number of skills}; 0.0 where no ad is empty."""
     said = [len(skill_set(predicted)) for gold, predicted in pairs if not skill_set(gold)]
+    hit = sum(count > 0 for count in said)
     return {
         "empty_ads": len(said),
-        "empty_ads_hit": sum(count > 0 for count in said),
+        "empty_ads_hit": hit,
         "false_positives_on_empty": sum(said),
+        "false_positive_ads": ratio(hit, len(said)),
+        "false_positives_per_empty_ad": ratio(sum(said), len(said)),
     }
 
 
@@ -91,7 +95,8 @@ def relaxed_scores(pairs: Pairs) -> dict[str, float | int]:
     return found | macro(pairs) | without_skills(pairs)
 
 
-def _bag(skills: Collection[str]) -> Counter[str]:
+def word_bag(skills: Collection[str]) -> Counter[str]:
+    """The words of normalized skills, with how often each is there."""
     return Counter(word for skill in skills for word in _WORD.findall(skill))
 
 

@@ -14,10 +14,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+import numpy as np
 from nervaluate import Evaluator
+
+from skillsengine.scoring.intervals import Counts, interval
 
 Span = tuple[int, int]
 """(first character, character behind the last) of an occurrence."""
+Ads = Sequence[tuple[Sequence[Span], Sequence[Span]]]
+"""(gold, predicted) spans, one pair an ad."""
 _TYPE = "SKILL"
 _NAMES = {"strict": "strict", "exact": "exact", "partial": "partial", "ent_type": "type"}
 
@@ -38,9 +43,27 @@ def _whole(skill: str) -> str:
     return f"{before}{re.escape(skill)}{after}"
 
 
-def span_scores(ads: Sequence[tuple[Sequence[Span], Sequence[Span]]]) -> dict[str, float]:
-    """{"span_strict_precision", "..._recall", "..._f1", and the same of exact, partial and type} over (gold, predicted) spans,
-    one pair an ad; 0.0 where it would divide by zero."""
+def strict_counts(ads: Ads) -> Counts:
+    """What the strict scores are made of, ad by ad, for intervals and differences."""
+    each = ((set(gold), set(predicted)) for gold, predicted in ads)
+    rows = [(len(gold), len(predicted), len(gold & predicted)) for gold, predicted in each]
+    return np.asarray(rows, np.int64).reshape(len(rows), 3)
+
+
+def span_summary(ads: Ads) -> dict[str, float | int]:
+    """`span_scores`, how many ads they are of ("span_ads"), and the ends of the 95% interval of the strict F1."""
+    ends = interval(strict_counts(ads), "f1")
+    return {
+        "span_ads": len(ads),
+        **span_scores(ads),
+        "span_strict_f1_low": ends.low,
+        "span_strict_f1_high": ends.high,
+    }
+
+
+def span_scores(ads: Ads) -> dict[str, float]:
+    """{"span_strict_precision", "..._recall", "..._f1", and the same of exact, partial and type}; 0.0 where it would divide by
+    zero."""
     gold = [[_entity(span) for span in spans] for spans, _ in ads]
     predicted = [[_entity(span) for span in spans] for _, spans in ads]
     if not any(gold) and not any(predicted):

@@ -56,4 +56,11 @@ def test_macro_counts_each_ad_once() -> None:
 
 def test_ads_without_skills() -> None:
     pairs = [([], ["a", "A", "b"]), (["..."], []), (["a"], ["b"])]
-    assert without_skills(pairs) == {"empty_ads": 2, "empty_ads_hit": 1, "false_positives_on_empty": 2}
+    assert without_skills(pairs) == {
+        "empty_ads": 2,
+        "empty_ads_hit": 1,
+        "false_positives_on_empty": 2,
+        "false_positive_ads": 0.5,
+        "false_positives_per_empty_ad": 1.0,
+    }
+    assert set(without_skills([(["a"], ["b"])]).values()) == {0}

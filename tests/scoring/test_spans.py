@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skillsengine.scoring.spans import occurrences, span_scores
+from skillsengine.scoring.intervals import interval
+from skillsengine.scoring.metrics import SetScores
+from skillsengine.scoring.spans import occurrences, span_scores, span_summary, strict_counts
 
 
 def test_a_string_stands_for_all_its_occurrences() -> None:
@@ -45,6 +47,32 @@ def test_counted_by_hand() -> None:
     assert found["span_exact_f1"] == found["span_strict_f1"] == pytest.approx(2 / 7)
     assert found["span_type_precision"] == pytest.approx(2 / 4)
     assert found["span_partial_recall"] == pytest.approx(1.5 / 3)
+
+
+SPANS = st.lists(st.tuples(st.integers(0, 9), st.integers(1, 4)), max_size=4).map(
+    lambda found: [(start, start + length) for start, length in found]
+)
+APART = st.lists(st.integers(1, 4), max_size=4).map(
+    lambda sizes: list(itertools.pairwise(itertools.accumulate([0, *sizes])))
+)
+"""What `occurrences` finds: no two overlap."""
+
+
+@given(st.lists(st.tuples(SPANS.map(lambda spans: sorted(set(spans))), APART), max_size=4))
+def test_the_interval_is_of_the_strict_score(ads: list[tuple[list[tuple[int, int]], list[tuple[int, int]]]]) -> None:
+    sums = SetScores(*map(int, strict_counts(ads).sum(axis=0)))
+    found = span_scores(ads)
+    assert (found["span_strict_precision"], found["span_strict_recall"], found["span_strict_f1"]) == pytest.approx(
+        (sums.precision, sums.recall, sums.f1)
+    )
+
+
+def test_the_summary_tells_of_how_many_ads() -> None:
+    ads = [([(0, 5)], [(0, 5)]), ([(0, 3)], []), ([], [])]
+    found, ends = span_summary(ads), interval(strict_counts(ads), "f1")
+    assert (found["span_ads"], found["span_strict_f1"]) == (3, pytest.approx(2 / 3))
+    assert (found["span_strict_f1_low"], found["span_strict_f1_high"]) == (ends.low, ends.high)
+    assert ends.low < ends.high
 
 
 def test_nothing_at_all() -> None:
