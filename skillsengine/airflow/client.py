@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from datetime import date
-from typing import Any, Self
+from typing import Any, Literal, Self
 from uuid import uuid4
 
 import httpx
@@ -129,15 +129,24 @@ class AirflowClient:
         answer = self._send("POST", f"/api/v2/dags/{dag_id}/dagRuns", body, accept=(409,))
         return run_id if answer.status_code == 409 else str(answer.json()["dag_run_id"])
 
-    def backfill(self, dag_id: str, first: str, last: str, *, max_active_runs: int = 1) -> int:
+    def backfill(
+        self,
+        dag_id: str,
+        first: str,
+        last: str,
+        *,
+        max_active_runs: int = 1,
+        again: Literal["none", "failed", "completed"] = "none",
+    ) -> int:
         """Start runs for the partitions from `first` to `last` (ISO dates, both included, at most a century). Returns the
-        backfill's id."""
+        backfill's id. `again`: of partitions that had a run, those that get another one."""
         _check_span(first, last)
         body = {
             "dag_id": dag_id,
             "from_date": f"{first}T00:00:00Z",
             "to_date": f"{last}T00:00:00Z",
             "max_active_runs": max_active_runs,
+            "reprocess_behavior": again,
             "dag_run_conf": {},
         }
         return int(self._json("POST", "/api/v2/backfills", body)["id"])

@@ -11,7 +11,7 @@ from rich.text import Text
 from skillsengine.airflow import embedded
 from skillsengine.airflow.client import AirflowClient
 from skillsengine.cli.console import fail, out, seconds_text
-from skillsengine.cli.follow import Follower
+from skillsengine.cli.follow import UNDER_WAY, follow
 from skillsengine.cli.result import show_result
 from skillsengine.pipeline.explain import explain
 from skillsengine.pipeline.plan import Plan, find_sources, make_plan
@@ -23,7 +23,6 @@ from skillsengine.storage.store import Store
 SPEC = "job-skills-demo"
 _APPEAR_SECONDS = 60.0
 _POLL_SECONDS = 1.0
-_UNDER_WAY = ("queued", "running")
 
 
 def run_demo(settings: Settings, port: int | None = None, console: Console = out) -> None:
@@ -56,21 +55,13 @@ def _run(plan: Plan, url: str, settings: Settings, console: Console) -> tuple[st
     catalog = Catalog.open(settings.catalog_url)
     with AirflowClient(url) as client:
         _wait_for_dag(client)
-        run_id = next((run["dag_run_id"] for run in client.runs(SPEC) if run["state"] in _UNDER_WAY), None)
+        run_id = next((run["dag_run_id"] for run in client.runs(SPEC) if run["state"] in UNDER_WAY), None)
         if run_id is None:
             run_id = client.trigger(SPEC, run_id=f"demo__{datetime.now(UTC).strftime('%Y-%m-%dT%H-%M-%S')}")
             console.print(f"Airflow runs it: [bold]{url}/dags/{SPEC}/runs/{run_id}[/]\n")
         else:
             console.print(f"Airflow is at it already: [bold]{url}/dags/{SPEC}/runs/{run_id}[/]\n")
-        with Follower(catalog, SPEC, run_id, console) as follower:
-            while True:
-                follower.look()
-                run = client.run(SPEC, run_id)
-                state = run["state"] if run else "gone"
-                if state not in _UNDER_WAY:
-                    follower.look()
-                    return state, run_id
-                time.sleep(_POLL_SECONDS)
+        return follow(client, catalog, SPEC, run_id, console), run_id
 
 
 def _wait_for_dag(client: AirflowClient) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
 from rich.status import Status
@@ -14,6 +14,12 @@ from skillsengine.cli.console import progress_line, seconds_text, summary_line
 from skillsengine.stages.contract import Progress
 from skillsengine.storage.catalog import Catalog, StepRow
 
+if TYPE_CHECKING:
+    from skillsengine.airflow.client import AirflowClient
+
+UNDER_WAY = ("queued", "running")
+"""States of a run that is not over."""
+_POLL_SECONDS = 1.0
 _LINE_SECONDS = 15.0
 """Where the output is no terminal, progress is a line at most this often."""
 
@@ -74,3 +80,16 @@ class Follower:
         if text and (step.step_id, text) != self._last_text and now - self._last_line >= _LINE_SECONDS:
             self._last_line, self._last_text = now, (step.step_id, text)
             self._console.print(Text(f"… {step.step_id}{again}: {text}"))
+
+
+def follow(client: AirflowClient, catalog: Catalog, dag_id: str, run_id: str, console: Console) -> str:
+    """Show a run of Airflow until it is over. Returns its state there; raises AirflowError."""
+    with Follower(catalog, dag_id, run_id, console) as follower:
+        while True:
+            follower.look()
+            run = client.run(dag_id, run_id)
+            state = str(run["state"]) if run else "gone"
+            if state not in UNDER_WAY:
+                follower.look()
+                return state
+            time.sleep(_POLL_SECONDS)

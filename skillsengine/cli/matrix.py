@@ -5,24 +5,20 @@ from __future__ import annotations
 import json
 import statistics
 import sys
-from collections.abc import Mapping
-from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
-from uuid import uuid4
+from typing import Annotated
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
-from skillsengine.cli.console import fail, line_observer, out, print_table, seconds_text
+from skillsengine.cli.console import fail, out, print_table, seconds_text
+from skillsengine.cli.filling import fill_here, fill_in_airflow, pairs, runs_for
 from skillsengine.cli.matrix_view import check_metric, describe_partitions, draw_matrix, matrix_table
 from skillsengine.cli.specs import Sets, load
 from skillsengine.pipeline.bounds import MOST_CELLS
-from skillsengine.pipeline.evaluations import run_evaluation
 from skillsengine.pipeline.matrix import Cell, Matrix, build_matrix
-from skillsengine.pipeline.plan import PlanError, RunOptions
-from skillsengine.pipeline.run import finish_run, open_run
+from skillsengine.pipeline.plan import PlanError
 from skillsengine.settings import Settings, load_settings
 from skillsengine.spec.load import Loaded
 from skillsengine.spec.suggest import closest
@@ -31,6 +27,7 @@ from skillsengine.storage.catalog import Catalog
 Name = Annotated[str, typer.Argument(metavar="NAME", help="An experiment: its name, or its YAML file.")]
 From = Annotated[str | None, typer.Option("--from", metavar="KEY", help="First partition, such as 2025-01.")]
 To = Annotated[str | None, typer.Option("--to", metavar="KEY", help="Last partition.")]
+_SUBJECTS = {"adapter": "one of a version", "base": "the base", "lexicon": "the lexicon"}
 Versions = Annotated[
     str | None,
     typer.Option(metavar="REF,...", help="Numbers or aliases, such as 3,7,champion. Default: all versions."),
@@ -85,28 +82,35 @@ def backfill(
         bool,
         typer.Option("--json", help="With --dry-run: print the missing cells as `version@partition`, in a JSON list."),
     ] = False,
+    airflow: Annotated[
+        bool, typer.Option("--airflow", help="Let Airflow do it: a run of NAME.evaluations, followed here.")
+    ] = False,
     set_: Sets = None,
 ) -> None:
     """Fill the missing cells of the matrix, here and now, in one run: each base is loaded once.
 
-    Every finished cell stays, whatever ends the run: the same command goes on with the others. Versions are not scored on
-    partitions that they were trained on.
+    Beside each version its baselines are scored (`evaluations.baselines`). Every finished cell stays, whatever ends the run:
+    the same command goes on with the others. Versions are not scored on partitions that they were trained on.
 
     Example: `skillsengine backfill job-skills-demo --from 2025-01 --versions champion --dry-run`
     """
+    if airflow and set_:
+        raise fail("--set is for a fill in this process: a run of Airflow takes the spec as it stands. Leave one out.")
     loaded, settings = load(_spec_of(name), set_)
     found = _build(loaded, settings, versions, first, last)
     missing = found.missing()
     if as_json:
         if not dry_run:
             raise fail("--json lists what is missing and fills nothing: add --dry-run.")
-        sys.stdout.write(json.dumps([f"{cell.version}@{cell.partition}" for cell in missing]) + "\n")
+        sys.stdout.write(json.dumps([f"{version}@{partition}" for version, partition in pairs(missing)]) + "\n")
         return
     _show_missing(found, missing)
     if dry_run or not missing:
         return
-    for part in [missing[start : start + MOST_CELLS] for start in range(0, len(missing), MOST_CELLS)]:
-        _fill(loaded, settings, part)
+    if airflow:
+        fill_in_airflow(loaded.experiment, settings, missing)
+    else:
+        fill_here(loaded, settings, missing)
 
 
 def _build(loaded: Loaded, settings: Settings, versions: str | None, first: str | None, last: str | None) -> Matrix:
@@ -135,76 +139,52 @@ def _spec_of(name: str) -> Path:
 
 
 def _show_missing(found: Matrix, missing: list[Cell]) -> None:
-    wanted = len(found.cells)
+    cells, baselines = len(found.cells), len(found.distinct_baselines())
     barred = sum(cell.state == "trained on" for cell in found.cells.values())
     if not missing:
-        told = f", {barred} more are of partitions that the version was trained on" if barred else ""
-        out.print(f"nothing is missing: all {wanted - barred} cells are there{told}. No run was started.")
+        beside = f" and {baselines} of baselines" if baselines else ""
+        told = f", {barred} more are of ads that the version was trained on" if barred else ""
+        out.print(f"nothing is missing: all {cells - barred} cells{beside} are there{told}. No run was started.")
         return
     table = Table(box=None, pad_edge=False)
-    for column in ("version", "missing", "partitions"):
+    for column in ("scored", "missing", "partitions"):
         table.add_column(column, justify="right" if column == "missing" else "left", overflow="fold")
-    for row in found.versions:
-        lacks = [cell.partition for cell in missing if cell.version == row.number]
-        if lacks:
-            table.add_row(row.name, str(len(lacks)), _listed(lacks))
+    lacking: dict[str, list[str]] = {}
+    names = {row.number: row.name for row in found.versions}
+    for cell in missing:
+        name = names[cell.version] if cell.subject == "adapter" else cell.subject
+        lacking.setdefault(name, []).append(cell.partition)
+    for name, lacks in lacking.items():
+        table.add_row(name, str(len(lacks)), _listed(list(dict.fromkeys(lacks))))
     print_table(table)
+    own = sum(cell.subject == "adapter" for cell in missing)
     outdated = sum(cell.outdated is not None for cell in missing)
-    parts = [f"{len(missing)} of {wanted} cells are missing"]
+    parts = [f"{own} of {cells} cells are missing"]
+    parts[0] += f", and {len(missing) - own} of {baselines} of baselines" if baselines else ""
     parts += [f"{outdated} of them since their data or the way of scoring has changed"] if outdated else []
-    parts += [f"{barred} are of partitions that the version was trained on, and stay empty"] if barred else []
+    parts += [f"{barred} are of ads that the version was trained on, and stay empty"] if barred else []
     out.print("; ".join(parts) + ".")
-    out.print(_cost(found, len(missing)))
+    if len(runs := runs_for(missing)) > 1:
+        out.print(f"They are filled by {len(runs)} runs, of at most {MOST_CELLS} partitions of versions each.")
+    out.print(_cost(found, missing))
 
 
 def _listed(keys: list[str]) -> str:
     return ", ".join(keys) if len(keys) <= 6 else f"{', '.join(keys[:3])}, … {keys[-1]}"
 
 
-def _cost(found: Matrix, count: int) -> str:
-    """What the missing cells will take, from what others took."""
-    seconds = [float(m["seconds"]) for m in map(_metrics, found.cells.values()) if "seconds" in m]
-    if not seconds:
-        return "Time: unknown, since no cell of this experiment was scored yet."
-    each = statistics.median(seconds)
-    return f"Time: about {seconds_text(each * count)}, by the {seconds_text(each)} that a cell took (median of {len(seconds)})."
-
-
-def _metrics(cell: Cell) -> Mapping[str, Any]:
-    return cell.metrics or cell.outdated or {}
-
-
-def _fill(loaded: Loaded, settings: Settings, cells: list[Cell]) -> None:
-    run = open_run(
-        loaded.experiment,
-        dag_id=f"{loaded.experiment.name}.evaluations",
-        run_id=f"cli__{datetime.now().astimezone().isoformat(timespec='seconds')}__{uuid4().hex[:4]}",
-        settings=settings,
-        options=RunOptions(trusted=loaded.trusted),
-        trigger="cli",
-        kind="evaluations",
-        cells=[(cell.version, cell.partition) for cell in cells],
-    )
-    place = iter(range(1, len(cells) + 1))
-
-    def told(version: str, key: str, metrics: Mapping[str, Any]) -> None:
-        score = (
-            f"F1 {metrics['f1']:.3f} ({metrics['f1_low']:.3f} to {metrics['f1_high']:.3f})"
-            if "f1" in metrics
-            else "unlabelled"
-        )
-        out.print(
-            f"{next(place)}/{len(cells)}  {version} on {key}: {score}, {metrics['rows']} ads, {metrics['seconds']:.1f} s"
-        )
-
-    try:
-        result = run_evaluation(run, line_observer(), told)
-    except BaseException as error:
-        finish_run(run, "failed", str(error) or type(error).__name__)
-        raise
-    for name, reason in result["not_scored"].items():
-        out.print(f"{name}: not scored: {reason}", markup=False)
-    note = f"{result['done']} cells filled, {result['cached']} were there"
-    note += f", {len(result['not_scored'])} could not be scored" if result["not_scored"] else ""
-    run.catalog.finish_run(run.id, "success", note)
-    out.print(Text(note, style="bold"))
+def _cost(found: Matrix, missing: list[Cell]) -> str:
+    """What the missing cells will take, from what others of their kind took."""
+    known: dict[str, list[float]] = {}
+    for cell in (*found.cells.values(), *found.distinct_baselines()):
+        if "seconds" in (metrics := cell.metrics or cell.outdated or {}):
+            known.setdefault(cell.subject, []).append(float(metrics["seconds"]))
+    each = {subject: statistics.median(seconds) for subject, seconds in known.items()}
+    unknown = sorted({cell.subject for cell in missing} - set(each))
+    if unknown:
+        names = ", ".join(_SUBJECTS[name] for name in unknown)
+        return f"Time: unknown, since no cell of this experiment was scored yet ({names})."
+    total = sum(each[cell.subject] for cell in missing)
+    wanted = dict.fromkeys(cell.subject for cell in missing)
+    by = ", ".join(f"{_SUBJECTS[name]} {seconds_text(each[name])} (median of {len(known[name])})" for name in wanted)
+    return f"Time: about {seconds_text(total)}, by what cells took: {by}."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from rich.text import Text
 
 from skillsengine.pipeline.cells import trained_partitions
 from skillsengine.pipeline.heavy import import_heavy
-from skillsengine.pipeline.matrix import BASELINES, Cell, Matrix
+from skillsengine.pipeline.matrix import Cell, Matrix
 from skillsengine.pipeline.plan import PlanError
 from skillsengine.sources.keys import STATIC_KEY
 
@@ -40,7 +40,7 @@ def matrix_table(found: Matrix, metric: str) -> Table:
     table.add_column("scored on")
     for head in _heads(found):
         table.add_column(Text(head), justify="right")
-    baselines = [name for name in BASELINES if any(pair[0] == name for pair in found.baselines)]
+    baselines = list(dict.fromkeys(name for name, _, _ in found.baselines))
     for name in baselines:
         table.add_column(Text(name), justify="right")
     table.add_column("gold", justify="right")
@@ -51,14 +51,9 @@ def matrix_table(found: Matrix, metric: str) -> Table:
             )
             continue
         cells = [found.cells[row.number, key] for row in found.versions]
-        others = [found.baselines.get((name, key), {}) for name in baselines]
-        gold = max((int(m.get("gold_skills", 0)) for m in [*(cell.metrics for cell in cells), *others]), default=0)
-        table.add_row(
-            key,
-            *(_shown(cell, metric) for cell in cells),
-            *(_score(metrics, metric) for metrics in others),
-            str(gold or ""),
-        )
+        shown = [*cells, *(found.baseline(name, key) for name in baselines)]
+        gold = max((int(cell.metrics.get("gold_skills", 0)) for cell in shown if cell), default=0)
+        table.add_row(key, *(_shown(cell, metric) if cell else Text("") for cell in shown), str(gold or ""))
     return table
 
 
@@ -110,13 +105,20 @@ def _score(metrics: Mapping[str, Any], metric: str) -> Text:
 
 def describe_partitions(found: Matrix) -> Iterator[str]:
     """What stands below the table."""
-    states = [cell.state for cell in found.cells.values()]
-    counts = {state: states.count(state) for state in ("scored", "unlabelled", "trained on", "missing")}
-    yield f"{len(states)} cells: " + ", ".join(f"{count} {state}" for state, count in counts.items() if count)
+    yield f"{len(found.cells)} cells: {_counted(found.cells.values())}"
+    if found.baselines:
+        shown = "" if len(found.versions) == 1 else "; lexicon: that of the newest version's training labels"
+        yield f"{len(found.distinct_baselines())} cells of baselines: {_counted(found.distinct_baselines())}{shown}"
     if any("f1_low" in cell.metrics for cell in found.cells.values()):
         yield (
             "±: half of the 95% interval (bootstrap over ads). Two versions may differ although their intervals overlap: "
             "they are scored on the same ads."
         )
-    if counts["missing"]:
+    if found.missing():
         yield f"· is missing: skillsengine backfill {found.experiment} --dry-run"
+
+
+def _counted(cells: Iterable[Cell]) -> str:
+    states = [cell.state for cell in cells]
+    counts = {state: states.count(state) for state in ("scored", "unlabelled", "trained on", "missing")}
+    return ", ".join(f"{count} {state}" for state, count in counts.items() if count)

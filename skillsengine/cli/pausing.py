@@ -58,7 +58,7 @@ def _set_paused(names: Sequence[str] | None, all_: bool, paused: bool) -> list[s
     if bool(names) == all_:
         raise fail("say which experiments, or --all for every DAG of skillsengine.")
     try:
-        with AirflowClient(_address(settings_for())) as client:
+        with AirflowClient(airflow_url(settings_for())) as client:
             ours = {dag["dag_id"]: dag for dag in client.dags() if _TAG in {tag["name"] for tag in dag["tags"]}}
             chosen = list(ours) if all_ else [dag_id for name in names or () for dag_id in _dags_of(name, ours)]
             changed = []
@@ -76,8 +76,8 @@ def _set_paused(names: Sequence[str] | None, all_: bool, paused: bool) -> list[s
     return _short(changed)
 
 
-def _address(settings: Settings) -> str:
-    """Of the Airflow that the environment names, else of the embedded one."""
+def airflow_url(settings: Settings) -> str:
+    """Of the Airflow that the environment names, else of the embedded one. Raises typer.Exit where there is none."""
     from skillsengine.airflow.embedded_state import read_state
 
     if settings.airflow_url:

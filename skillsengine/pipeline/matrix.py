@@ -1,4 +1,4 @@
-"""The matrix: every version of a model against every partition of its data, and which cells are missing.
+"""The matrix: every version of a model, with its baselines, against every partition of its data, and which cells are missing.
 
 Read from the catalog, and from the source as far as it has to be hashed: a partition whose bytes changed has another digest,
 and the cells of before are outdated. Nothing is computed here; `evaluations` fills what is missing.
@@ -7,12 +7,12 @@ and the cells of before are outdated. Nothing is computed here; `evaluations` fi
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 from skillsengine.pipeline.cells import CellLayout, trained_on, trained_partitions
-from skillsengine.pipeline.plan import PlanError, RunOptions
+from skillsengine.pipeline.plan import PlanError, RunOptions, Step
 from skillsengine.settings import Settings
 from skillsengine.sources import keys
 from skillsengine.sources.connection import Connect, environment_connect
@@ -22,7 +22,8 @@ from skillsengine.spec.schema import Experiment
 from skillsengine.storage.catalog import Catalog, CatalogError, CellRow, VersionRow
 
 State = Literal["scored", "unlabelled", "trained on", "missing"]
-"""Of a cell. `unlabelled`: scored by what needs no labels. `trained on`: never filled."""
+"""Of a cell. `unlabelled`: scored by what needs no labels. `trained on`: never filled, since the version was trained on the
+partition, or on its ads or near copies of them from elsewhere."""
 Presence = Literal["data", "no data", "unfinished"]
 """Of a partition: there, a hole in the history, or a period that is not over."""
 BASELINES = ("base", "lexicon")
@@ -30,13 +31,16 @@ BASELINES = ("base", "lexicon")
 
 @dataclass(frozen=True)
 class Cell:
-    """One version on one partition."""
+    """One version, or a baseline of it, on one partition."""
 
     version: int
+    """Of a baseline that several versions share, the first of them."""
     partition: str
     state: State
     digest: str
     """Of the `evaluate` artifact that is or would be the cell."""
+    subject: str = "adapter"
+    """Or the baseline: `base`, `lexicon`."""
     metrics: Mapping[str, Any] = field(default_factory=dict)
     outdated: Mapping[str, Any] | None = None
     """Of a missing cell: what stood here before the partition's data, its labels or the way of scoring changed."""
@@ -53,15 +57,28 @@ class Matrix:
     """In their order; holes of the history stand among them."""
     cells: Mapping[tuple[int, str], Cell]
     """By version and partition, for all partitions that have data."""
-    baselines: Mapping[tuple[str, str], Mapping[str, Any]]
-    """Metrics by baseline and partition: the newest that was made."""
+    baselines: Mapping[tuple[str, int, str], Cell]
+    """By baseline, version and partition, beside each cell that is filled or will be: those that are there, and those that
+    `evaluations.baselines` asks for. Versions that share a baseline share its cell."""
     aliases: Mapping[str, int]
 
+    def distinct_baselines(self) -> list[Cell]:
+        """Each cell of a baseline once."""
+        return list({cell.digest: cell for cell in self.baselines.values()}.values())
+
+    def baseline(self, name: str, partition: str) -> Cell | None:
+        """That of the newest version that has one there: each version brings its own lexicon."""
+        found = [self.baselines.get((name, row.number, partition)) for row in reversed(self.versions)]
+        return next((cell for cell in found if cell is not None), None)
+
     def missing(self) -> list[Cell]:
-        """Version by version, so that each model is loaded once; partitions in their order."""
-        return [cell for cell in self.cells.values() if cell.state == "missing"]
+        """Version by version, so that each model is loaded once; partitions in their order; then the baselines."""
+        return [cell for cell in (*self.cells.values(), *self.distinct_baselines()) if cell.state == "missing"]
 
     def as_json(self) -> dict[str, Any]:
+        sharing: dict[str, list[int]] = {}
+        for (_, number, _), cell in self.baselines.items():
+            sharing.setdefault(cell.digest, []).append(number)
         return {
             "experiment": self.experiment,
             "model": self.model,
@@ -77,8 +94,14 @@ class Matrix:
                 for c in self.cells.values()
             ],
             "baselines": [
-                {"baseline": name, "partition": key, "metrics": dict(metrics)}
-                for (name, key), metrics in self.baselines.items()
+                {
+                    "baseline": c.subject,
+                    "versions": sharing[c.digest],
+                    "partition": c.partition,
+                    "state": c.state,
+                    "metrics": dict(c.metrics),
+                }
+                for c in self.distinct_baselines()
             ],
         }
 
@@ -111,22 +134,30 @@ def build_matrix(
     known = catalog.cells(experiment=experiment.name)
     by_digest = {(cell.artifact_digest, cell.partition): cell for cell in known}
     newest = {(cell.adapter_digest, cell.partition): cell for cell in known if cell.kind == "adapter"}
-    cells = {}
+    marks = catalog.marks(experiment.name)
+    cells: dict[tuple[int, str], Cell] = {}
+    baselines: dict[tuple[str, int, str], Cell] = {}
+    shared: dict[str, Cell] = {}
     for row in rows:
         layout = CellLayout(experiment, settings, RunOptions(trusted=trusted), row)
         for key, found in files.items():
             formatted, step = layout.steps(key, found)
-            cell = _cell(row, key, step.digest, by_digest.get((step.digest, key)))
+            cell = _cell(row, key, step, by_digest.get((step.digest, key)))
             if cell.state == "missing":
-                if trained_on(row, experiment, key, formatted.digest):
-                    cell = Cell(row.number, key, "trained on", step.digest)
+                if (step.digest, key) in marks or trained_on(row, experiment, key, formatted.digest):
+                    cell = replace(cell, state="trained on")
                 elif before := newest.get((row.adapter_digest, key)):
-                    cell = Cell(row.number, key, "missing", step.digest, outdated=before.metrics)
+                    cell = replace(cell, outdated=before.metrics)
             cells[row.number, key] = cell
-    baselines = {(cell.kind, cell.partition): cell.metrics for cell in known if cell.kind in BASELINES}
-    shown = {pair: metrics for pair, metrics in baselines.items() if pair[1] in present}
+            if cell.state == "trained on":
+                continue
+            for name in BASELINES:
+                step = layout.baseline(name, formatted)
+                beside = _cell(row, key, step, by_digest.get((step.digest, key)))
+                if beside.state != "missing" or name in experiment.evaluations.baselines:
+                    baselines[name, row.number, key] = shared.setdefault(step.digest, beside)
     model = experiment.model_name
-    return Matrix(experiment.name, model, tuple(rows), present, cells, shown, catalog.aliases(model))
+    return Matrix(experiment.name, model, tuple(rows), present, cells, baselines, catalog.aliases(model))
 
 
 def _versions(experiment: Experiment, catalog: Catalog, wanted: Sequence[str]) -> list[VersionRow]:
@@ -184,8 +215,9 @@ def _range(low: str, high: str, experiment: Experiment) -> Iterator[str]:
         key = keys.key_of(keys.period_end(key, period), period)
 
 
-def _cell(version: VersionRow, key: str, digest: str, found: CellRow | None) -> Cell:
+def _cell(version: VersionRow, key: str, step: Step, found: CellRow | None) -> Cell:
+    subject = str(step.key)
     if found is None:
-        return Cell(version.number, key, "missing", digest)
-    labelled = bool(found.metrics.get("labelled_rows"))
-    return Cell(version.number, key, "scored" if labelled else "unlabelled", digest, found.metrics)
+        return Cell(version.number, key, "missing", step.digest, subject)
+    state: State = "scored" if found.metrics.get("labelled_rows") else "unlabelled"
+    return Cell(version.number, key, state, step.digest, subject, found.metrics)

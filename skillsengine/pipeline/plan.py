@@ -174,6 +174,36 @@ def find_sources(
     )
 
 
+SEVERAL = "several"
+"""In the place of the partition of a run that fills cells."""
+
+
+def find_cells(
+    experiment: Experiment,
+    partitions: Sequence[str],
+    settings: Settings,
+    *,
+    trusted: bool = False,
+    now: datetime | None = None,
+    connect: Connect = environment_connect,
+    memory: Memory | None = None,
+) -> Sources:
+    """Hash the files of the partitions whose cells are to be filled. The source is listed once, however many they are.
+
+    Raises as `find_sources` does.
+    """
+    data = experiment.data
+    if not data.dated:
+        # All of it is one partition.
+        named = next((key for key in partitions if key != STATIC_KEY), STATIC_KEY)
+        found = find_sources(experiment, named, settings, trusted=trusted, trains=False, connect=connect, memory=memory)
+        return replace(found, partition=SEVERAL, window=())
+    source = Source(data, settings.project, settings.allowed_roots, trusted=trusted, connect=connect, memory=memory)
+    there, now = source.partitions(), now or datetime.now(UTC)
+    files = {key: source.files(_decide(experiment, key, there, now)) for key in partitions}
+    return Sources(SEVERAL, (), files, source.notes())
+
+
 def _missing(asked: int, wanted: Sequence[str], there: Sequence[str]) -> tuple[str, ...]:
     """What a user should know of partitions of the window that have no data: history begins later, or has holes."""
     begins = [key for key in wanted if key >= there[0]]
@@ -244,7 +274,7 @@ def make_plan(experiment: Experiment, sources: Sources, settings: Settings, opti
     cells = [
         layout.cell("base", tested),
         layout.cell("lexicon", tested, finetune.digest),
-        layout.cell("adapter", tested, finetune.digest),
+        layout.cell("adapter", tested, finetune.digest, profile=profile.digest),
     ]
     along = {cell.id: ("evaluate", cell.digest) for cell in cells} | {"profile": ("profile", profile.digest)}
     register = layout.step("register", graph.REGISTER, None, {"finetune": finetune.digest}, along=along)
@@ -278,11 +308,21 @@ class Layout:
         # Inputs have no order in a digest, and of two equal trials the earlier wins.
         return [*steps, self.step("select", graph.SELECT, None, digests, extra={"trials": list(digests)})]
 
-    def cell(self, subject: str, tested: str, finetune: str | None = None, step_id: str | None = None) -> Step:
+    def cell(
+        self,
+        subject: str,
+        tested: str,
+        finetune: str | None = None,
+        step_id: str | None = None,
+        profile: str | None = None,
+    ) -> Step:
+        """`evaluate` of a subject. `profile` is the one that `finetune` has read, so it determines nothing more."""
         inputs = {"format": tested} | ({"finetune": finetune} if finetune else {})
+        along = {"profile": ("profile", profile)} if profile else None
         # What the catalog calls the scored thing: an adapter by its digest, a baseline by its name and what made it.
         name = finetune if subject == "adapter" else subject
-        return self.step(step_id or f"evaluate[{subject}]", graph.SUBJECTS[subject], subject, inputs, subject=name)
+        step_id = step_id or f"evaluate[{subject}]"
+        return self.step(step_id, graph.SUBJECTS[subject], subject, inputs, along=along, subject=name)
 
     def step(
         self,

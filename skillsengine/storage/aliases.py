@@ -17,6 +17,10 @@ ROLLED_BACK = "rolled back"
 """How the reason of such a move begins."""
 
 
+class AliasMoved(CatalogError):
+    """An alias is not where the caller believes it to be: somebody moved it since."""
+
+
 class Aliases:
     """The part of the catalog that keeps aliases."""
 
@@ -28,7 +32,8 @@ class Aliases:
         """Point an alias to a ready version; True if it moved, False if it stood there already.
 
         `expect` is where the caller believes it to stand (None: nowhere); left out, it does not matter.
-        Raises CatalogError: no such ready version, the alias stands elsewhere than expected, its name is not allowed.
+        Raises AliasMoved where it stands elsewhere than expected, CatalogError: no such ready version, a name that is not
+        allowed.
         """
         if alias == LATEST:
             raise CatalogError(
@@ -48,7 +53,7 @@ class Aliases:
             if present == number:
                 return False  # also a repeated attempt, whose `expect` is out of date by its own first success
             if not isinstance(expect, EllipsisType) and present != expect:
-                raise CatalogError(
+                raise AliasMoved(
                     f"{model}@{alias} is {_place(present)} and not {_place(expect)}, as was assumed when version "
                     f"{number} was chosen: somebody moved it since. "
                     "Compare the versions again (clear the run's gate), then move it."

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Self
 
+from skillsengine.storage.aliases import AliasMoved
 from skillsengine.storage.database import CatalogError, CatalogUnavailable, Database, connect, utc_now
 from skillsengine.storage.leases import Lease, LeaseHeld, LeaseLost, Leases
 from skillsengine.storage.migrate import upgrade
@@ -21,6 +22,7 @@ from skillsengine.storage.versions import Versions
 
 __all__ = [
     "AliasMoveRow",
+    "AliasMoved",
     "ArtifactRow",
     "Catalog",
     "CatalogError",

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DatabaseError, OperationalError
 
 from skillsengine.storage.database import CatalogError, unavailable
 
-HEAD = "0002"
+HEAD = "0004"
 """The newest revision in `migrations/versions`. Written here so that alembic is loaded only where there is work."""
 VERSION_TABLE = "catalog_version"
 _ADVISORY_KEY = 0x736B696C6C73  # "skills": one lock of our own among a PostgreSQL server's

@@ -121,7 +121,7 @@ class ArtifactRow(Table):
 
 
 class CellRow(Table):
-    """The score of one subject on one partition of one experiment."""
+    """The score of one subject on one partition of one experiment, or the mark that there is nothing to score it on."""
 
     __tablename__ = "cells"
     __table_args__ = (UniqueConstraint("artifact_digest", "experiment", "partition"),)
@@ -139,7 +139,10 @@ class CellRow(Table):
     """Digest of the `evaluate` artifact that holds the predictions."""
     stage_version: Mapped[int]
     metrics: Mapped[dict[str, Any]]
+    """Empty of a mark."""
     adapter_digest: Mapped[str | None] = mapped_column(index=True)
+    marked: Mapped[str | None]
+    """Of a mark: why the subject is not scored on these bytes, as `evaluate` said it. None of a score."""
     created: Mapped[datetime]
 
 
@@ -154,7 +157,7 @@ class ModelRow(Table):
 
 
 class VersionRow(Table):
-    """A numbered adapter: `pending` while its register stage is at work, then `ready` and never changed again."""
+    """A numbered adapter: `pending` while its register stage is at work, then `ready`; after that only its verdict changes."""
 
     __tablename__ = "versions"
     __table_args__ = (UniqueConstraint("model", "adapter_digest"),)
@@ -173,6 +176,8 @@ class VersionRow(Table):
     path: Mapped[str | None]
     metrics: Mapped[dict[str, Any]]
     lineage: Mapped[dict[str, Any]]
+    verdict: Mapped[dict[str, Any] | None]
+    """What the gate said of it last; None before it did."""
     created: Mapped[datetime]
     published: Mapped[datetime | None]
 

@@ -43,8 +43,10 @@ class Results:
         stage_version: int,
         metrics: Mapping[str, Any],
         adapter_digest: str | None,
+        marked: str | None = None,
     ) -> CellRow:
-        """Add a score, once: said again for the same artifact, experiment and partition, the first row is returned.
+        """Add a score, or with `marked` the reason why there is none, once: said again for the same artifact, experiment and
+        partition, the first row is returned.
 
         Two experiments that score the same adapter on the same rows share the artifact, and each has its cell.
         """
@@ -64,15 +66,23 @@ class Results:
                 stage_version=stage_version,
                 metrics=dict(metrics),
                 adapter_digest=adapter_digest,
+                marked=marked,
                 created=self._db.now(),
             )
             return insert_or_find(session, find, row)
 
+    def add_to_cell(self, cell_id: int, name: str, value: Mapping[str, Any]) -> None:
+        """Lay what was measured later beside a cell's metrics, as `name`; said again, the newer one stays. Its scores never
+        change."""
+        with self._db.writing() as session:
+            row = session.get_one(CellRow, cell_id, with_for_update=True)
+            row.metrics = {**row.metrics, name: dict(value)}
+
     def cells(
         self, experiment: str | None = None, adapter_digest: str | None = None, partition: str | None = None
     ) -> list[CellRow]:
-        """The cells that fit all that is given, oldest first."""
-        query = select(CellRow).order_by(CellRow.id)
+        """The scores that fit all that is given, oldest first."""
+        query = select(CellRow).where(CellRow.marked.is_(None)).order_by(CellRow.id)
         if experiment is not None:
             query = query.where(CellRow.experiment == experiment)
         if adapter_digest is not None:
@@ -81,3 +91,9 @@ class Results:
             query = query.where(CellRow.partition == partition)
         with self._db.reading() as session:
             return list(session.scalars(query))
+
+    def marks(self, experiment: str) -> dict[tuple[str, str], str]:
+        """(digest of the artifact that will not be, partition) -> why, of all cells of the experiment that are marked."""
+        query = select(CellRow).where(CellRow.experiment == experiment, CellRow.marked.is_not(None))
+        with self._db.reading() as session:
+            return {(row.artifact_digest, row.partition): str(row.marked) for row in session.scalars(query)}

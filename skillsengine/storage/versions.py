@@ -1,4 +1,5 @@
-"""Versions: numbered adapters of a model. A number is given once, a version is never changed after it is ready."""
+"""Versions: numbered adapters of a model. A number is given once; of a version that is ready only
+the gate's verdict changes."""
 
 from __future__ import annotations
 
@@ -96,6 +97,15 @@ class Versions(Aliases):
             latest = session.get(AliasRow, (model, LATEST))
             if newest is not None and (latest is None or latest.number != newest):
                 self._move(session, model, LATEST, newest, f"{model}@{number} was registered")
+            return row
+
+    def set_verdict(self, model: str, number: int, verdict: Mapping[str, Any]) -> VersionRow:
+        """Keep what the gate said of a version, in the place of what it said before. Raises CatalogError if there is none."""
+        with self._db.writing() as session:
+            row = session.get(VersionRow, (model, number), with_for_update=True)
+            if row is None:
+                raise CatalogError(f"{model}@{number} was never allocated: {what_there_is(session, model)}")
+            row.verdict = dict(verdict)
             return row
 
     def resolve(self, model: str, ref: str) -> VersionRow:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from skillsengine.pipeline.run import Run
 from skillsengine.storage.catalog import Catalog
 from tests.cli.conftest import Command
-from tests.pipeline.project import make_project, tiny_experiment
+from tests.pipeline.project import make_project, tiny_experiment, write_month
 from tests.pipeline.whole import run_whole
 
 SPEC = """name: tiny
@@ -45,29 +49,37 @@ def test_missing_then_filled_then_nothing(command: Command, done: Run) -> None:
     dry = command("backfill", "tiny", "--dry-run")
     assert dry.code == 0, dry.err
     assert re.search(r"tiny@1 +2  2026-04, 2026-06", dry.out)
-    assert "2 of 5 cells are missing; 2 are of partitions that the version was trained on, and stay empty." in dry.out
-    assert re.search(r"Time: about \d+ s, by the \d+ s that a cell took \(median of 1\)", dry.out)
+    assert re.search(r"base +2  2026-04, 2026-06\n *lexicon +2  2026-04, 2026-06", dry.out)
+    assert (
+        "2 of 5 cells are missing, and 4 of 6 of baselines; "
+        "2 are of ads that the version was trained on, and stay empty.\n" in dry.out
+    )
+    assert re.search(
+        r"Time: about \d+ s, by what cells took: one of a version \d+ s \(median of 1\), the base", dry.out
+    )
     listed = command("backfill", "tiny", "--dry-run", "--json").out
     assert json.loads(listed) == ["1@2026-04", "1@2026-06"], "as Airflow's form takes them"
     assert len(catalog.list_runs("tiny")) == 1, "nothing was started"
 
     filled = command("backfill", "tiny")
     assert filled.code == 0, filled.err
-    assert re.search(r"1/2  tiny@1 on 2026-04: F1 0\.\d+ \(0\.\d+ to \d\.\d+\), 8 ads", filled.out)
-    assert "2 cells filled, 0 were there" in filled.out
+    assert re.search(r"1/6  tiny@1 on 2026-04: F1 0\.\d+ \(0\.\d+ to \d\.\d+\), 8 ads", filled.out)
+    assert "3/6  base on 2026-04: F1 " in filled.out and "6/6  lexicon of tiny@1 on 2026-06: F1 " in filled.out
+    assert "6 cells filled, 0 were there" in filled.out
     [run, _] = catalog.list_runs("tiny")
     assert (run.kind, run.partition, run.state, run.note) == (
         "evaluations",
         None,
         "success",
-        "2 cells filled, 0 were there",
+        "6 cells filled, 0 were there",
     )
 
     again = command("backfill", "tiny")
     assert again.code == 0
     assert again.out.startswith(
-        "nothing is missing: all 3 cells are there, 2 more are of partitions that the version was"
+        "nothing is missing: all 3 cells and 6 of baselines are there, 2 more are of ads that the version was"
     )
+    assert command("backfill", "tiny", "--airflow").out == again.out, "no Airflow is asked for"
     assert len(catalog.list_runs("tiny")) == 2, "no run was started"
 
 
@@ -114,3 +126,104 @@ def test_mistakes_are_told_plainly(command: Command, asked: tuple[str, ...], tex
     assert said.code == 1
     assert re.search(text, said.err), said.err
     assert "Traceback" not in said.err
+
+
+class Airflow:
+    """A server that answers as Airflow does, and what it was asked to run. (The real one: tests/e2e.)"""
+
+    def __init__(self) -> None:
+        self.asked: list[dict[str, Any]] = []
+        self.dag: dict[str, Any] | None = {"dag_id": "tiny.evaluations", "is_paused": False}
+        self.state = "success"
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def answer(self, body: Any) -> None:
+                data = json.dumps(body).encode()
+                self.send_response(404 if body is None else 200)
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+            def do_GET(self) -> None:
+                if self.path == "/auth/token":
+                    return self.answer({"access_token": "t"})
+                self.answer({"state": outer.state} if "/dagRuns/" in self.path else outer.dag)
+
+            def do_POST(self) -> None:
+                outer.asked.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+                self.answer({"dag_run_id": f"run-{len(outer.asked)}"})
+
+            def log_message(self, format: str, *args: Any) -> None:
+                """Quiet."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+@pytest.fixture
+def airflow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Airflow]:
+    found = Airflow()
+    monkeypatch.setenv("SKILLSENGINE_AIRFLOW_URL", f"http://127.0.0.1:{found.server.server_port}")
+    yield found
+    found.server.shutdown()
+    found.server.server_close()
+
+
+@pytest.fixture
+def more(done: Run) -> Iterator[None]:
+    """Two months that nothing was scored on."""
+    folder = done.settings.project / "data" / "ads"
+    for key in ("2026-07", "2026-08"):
+        write_month(folder / f"{key}.jsonl", key)
+    yield
+    for key in ("2026-07", "2026-08"):
+        (folder / f"{key}.jsonl").unlink()
+
+
+RANGE = ("--from", "2026-07", "--to", "2026-08")
+
+
+def test_airflow_fills_them_in_runs_of_bounded_length(
+    command: Command, more: None, airflow: Airflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("skillsengine.cli.filling.MOST_CELLS", 1)
+    said = command("backfill", "tiny", "--airflow", *RANGE)
+    assert said.code == 0, said.err
+    assert [run["conf"] for run in airflow.asked] == [{"cells": ["1@2026-07"]}, {"cells": ["1@2026-08"]}]
+    assert re.search(r"Airflow fills them: http://127.0.0.1:\d+/dags/tiny.evaluations/runs/run-1\n", said.out)
+    assert "the run ended as success" in said.out
+    dry = command("backfill", "tiny", "--airflow", "--dry-run", *RANGE)
+    assert dry.code == 0 and len(airflow.asked) == 2
+    assert "They are filled by 2 runs, of at most" in dry.out
+
+
+@pytest.mark.parametrize(
+    ("dag", "state", "text"),
+    [
+        (None, "", r"Airflow at http://127.0.0.1:\d+ has no DAG `tiny.evaluations`. A new spec is there after a few"),
+        (
+            {"is_paused": True},
+            "",
+            "`tiny.evaluations` is paused in Airflow, so a run would only wait. Let it go on: skill",
+        ),
+        (
+            {"is_paused": False},
+            "failed",
+            r"the run ended as failed\nThe log: http.*/runs/run-1\nWhat was finished is kept",
+        ),
+    ],
+)
+def test_what_airflow_does_not_fill_is_told(
+    command: Command, more: None, airflow: Airflow, dag: dict[str, Any] | None, state: str, text: str
+) -> None:
+    airflow.dag, airflow.state = dag, state
+    said = command("backfill", "tiny", "--airflow", *RANGE)
+    assert said.code == 1 and re.search(text, said.err), said.err
+
+
+def test_without_an_airflow_it_says_so(command: Command, more: None) -> None:
+    said = command("backfill", "tiny", "--airflow", *RANGE)
+    assert said.code == 1 and "no Airflow is known here: the embedded one does not run (`make up`)" in said.err
+    said = command("backfill", "tiny", "--airflow", "--set", "evaluate.max_rows=2")
+    assert said.code == 1 and "--set is for a fill in this process: a run of Airflow takes the spec as" in said.err

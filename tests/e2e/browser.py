@@ -42,6 +42,10 @@ class Browser:
         """What the field of this name shows."""
         return str(self.find(f"[name='{name}']").get_attribute("value"))
 
+    def shown(self, css: str) -> list[WebElement]:
+        """What the selector finds at this moment."""
+        return self._seen(css, "")
+
     def _clicked(self, css: str, text: str) -> bool:
         from selenium.common.exceptions import WebDriverException
 

@@ -26,6 +26,19 @@ def write_month(path: Path, key: str, count: int = 8, salt: int = 0) -> None:
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
+def write_copies(path: Path, name: str, last: str) -> None:
+    """8 ads that share nothing with each other. Two such months are near copies, ad by ad: `last` is the last word."""
+    ads = [
+        {
+            "id": f"{name}{n}",
+            "job_description": " ".join(f"word{n * 100 + w}" for w in range(80)) + f" mowing {last}",
+            "skills": ["mowing"],
+        }
+        for n in range(8)
+    ]
+    path.write_text("".join(json.dumps(ad) + "\n" for ad in ads), encoding="utf-8")
+
+
 def make_project(
     folder: Path, months: tuple[str, ...] = ("2026-01", "2026-02", "2026-03"), *, base: bool = True
 ) -> Settings:

@@ -10,9 +10,11 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import alembic.command
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
@@ -45,6 +47,30 @@ def test_head_is_the_newest_script() -> None:
     }
     assert newest["revision"] == migrate.HEAD
     assert re.fullmatch(rf"v{migrate.HEAD}_\w+\.py", SCRIPTS[-1].name)
+
+
+def test_cells_of_before_are_scores_after_the_upgrade(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A catalog of revision 0002 with a cell in it, as it was made then."""
+    with monkeypatch.context() as then:
+        then.setattr("alembic.command.upgrade", partial(_up_to, alembic.command.upgrade, "0002"))
+        Catalog.open(url).close()
+    engine = connect(url)
+    values = {
+        name: f"'{name}'" for name in ("subject", "kind", "experiment", "partition", "data_digest", "artifact_digest")
+    }
+    values |= {"stage_version": "3", "metrics": "'{}'", "created": "'2026-06-01 00:00:00'"}
+    with engine.execution_options(writes=True).begin() as connection:
+        assert migrate.layout(engine) == "0002"
+        connection.execute(text(f"INSERT INTO cells ({', '.join(values)}) VALUES ({', '.join(values.values())})"))
+    engine.dispose()
+    catalog = Catalog.open(url)
+    [cell] = catalog.cells("experiment")
+    assert (cell.partition, cell.stage_version, cell.marked) == ("partition", 3, None)
+    assert catalog.marks("experiment") == {}
+
+
+def _up_to(upgrade: Any, revision: str, config: Any, _head: str) -> None:
+    upgrade(config, revision)
 
 
 def test_many_processes_open_a_new_catalog_at_once(url: str) -> None:

@@ -62,3 +62,12 @@ def test_cells_are_found_by_all_that_is_given(catalog: Catalog) -> None:
     assert [cell.partition for cell in catalog.cells(adapter_digest="aa" * 32)] == ["2026-05", "2026-06"]
     (cell,) = catalog.cells("job-skills", "bb" * 32, "2026-06")
     assert (cell.subject, cell.stage_version) == ("bb" * 32, 1)
+
+
+def test_a_mark_is_no_score_and_is_put_once(catalog: Catalog) -> None:
+    put(catalog)
+    for _ in range(2):
+        put(catalog, partition="2026-05", artifact_digest="99" * 32, metrics={}, marked="all of it was trained on")
+    put(catalog, experiment="other", partition="2026-05", artifact_digest="99" * 32, metrics={}, marked="so it was")
+    assert [cell.partition for cell in catalog.cells("job-skills")] == ["2026-06"]
+    assert catalog.marks("job-skills") == {("99" * 32, "2026-05"): "all of it was trained on"}

@@ -6,13 +6,29 @@ import re
 from datetime import timedelta
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from skillsengine.spec.scalars import shorten
 from skillsengine.spec.sections.fields import DISTINCT, ConnectionId, Duration, Section
 
 CleaningStep = Literal["html", "entities", "unicode", "whitespace"]
 Period = Literal["day", "week", "month", "quarter"]
+_MOST_COLUMNS = 8
+
+
+def _few(columns: tuple[str, ...]) -> tuple[str, ...]:
+    if len(columns) > _MOST_COLUMNS:
+        raise ValueError(f"at most {_MOST_COLUMNS} columns, and these are {len(columns)}. Take out what no score needs")
+    return columns
+
+
+Columns = Annotated[
+    tuple[Annotated[str, Field(min_length=1)], ...],
+    *DISTINCT,
+    AfterValidator(_few),
+    Field(json_schema_extra={"maxItems": _MOST_COLUMNS}),
+]
+"""Names of a few columns of the source."""
 
 
 class Split(Section):
@@ -50,6 +66,12 @@ class Data(Section):
     `json` (`["SQL", "Go"]`; a list as Python prints it counts too)."""
     id: str = "id"
     """Column with the row's identifier; where a row has none, file and line number serve."""
+    spans: Columns = ()
+    """Columns with the gold spans, where the source has them: lists of `[start, end]` or `[start, end, text]`, in characters
+    of the ad as it stands there, the end being the first character behind. Scores by span need them."""
+    fields: Columns = ()
+    """Columns that are kept with each row, so that scores can be told by their values (industry, country): at most 8, of each
+    value the first 100 characters."""
     cleaning: Annotated[tuple[CleaningStep, ...], *DISTINCT] = (
         "html",
         "entities",
@@ -99,6 +121,18 @@ class Data(Section):
             raise ValueError(
                 "labels: the same column as data.text, so every ad would be its own answer. Name the column with the skills"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _columns_have_one_use(self) -> Self:
+        roles = {self.text: "data.text", self.labels: "data.labels"}
+        for name, columns in (("spans", self.spans), ("fields", self.fields)):
+            for column in columns:
+                if column in roles:
+                    raise ValueError(
+                        f"{name}: `{shorten(column)}` is the column of {roles[column]} already. Leave it out"
+                    )
+            roles |= dict.fromkeys(columns, f"data.{name}")
         return self
 
 

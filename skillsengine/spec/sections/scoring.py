@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from skillsengine.spec.sections.fields import DISTINCT, NAME_PATTERN, Section
+from skillsengine.spec.sections.fields import DISTINCT, NAME_PATTERN, Duration, Section
 from skillsengine.spec.shots import DEFAULT_SHOTS
 
 HubId = Annotated[
     str,
     Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,95}/[A-Za-z0-9][A-Za-z0-9_.-]{0,95}$", examples=["my-org/job-skills"]),
 ]
+
+
+SLICE_PATTERN = r"^[^=]{1,100}=.{1,100}$"
 
 
 def _references(versions: tuple[str, ...]) -> tuple[str, ...]:
@@ -25,6 +29,12 @@ def _references(versions: tuple[str, ...]) -> tuple[str, ...]:
                 "not named again"
             )
     return versions
+
+
+def _some_time(value: timedelta) -> timedelta:
+    if not value:
+        raise ValueError("0 is no time to answer in: write how long to wait, such as 7d, or `approval: none`")
+    return value
 
 
 class Shot(Section):
@@ -58,6 +68,9 @@ class Evaluations(Section):
         ("champion", "latest"), min_length=1
     )
     """Aliases or version numbers of `register.model`; one that does not exist is passed over with a note."""
+    baselines: Annotated[tuple[Literal["base", "lexicon"], ...], *DISTINCT] = ("base", "lexicon")
+    """What is scored beside them: the untuned base of each version after worked examples, and the lexicon of its training
+    labels. The base is the dear one; an empty list scores neither."""
 
 
 class Gate(Section):
@@ -71,11 +84,22 @@ class Gate(Section):
     margin: float = Field(0.0, ge=0.0, lt=1.0)
     """The whole interval of the difference must lie above this."""
     min_gold_skills: int = Field(300, ge=1)
-    """With fewer gold skills on the rows that both were scored on nothing is decided, and the alias stays."""
+    """With fewer gold skills on the rows that both were scored on nothing is decided, and the alias stays. A dated source fills
+    up from the newest earlier partitions that neither was trained on, at most 12."""
     min_parse_rate: float = Field(0.0, ge=0.0, le=1.0)
     """Share of the challenger's answers that must be lists of skills."""
     min_verbatim_rate: float = Field(0.0, ge=0.0, le=1.0)
     """Share of the challenger's skills that must stand in their ads word for word."""
+    min_slice_scores: dict[Annotated[str, Field(pattern=SLICE_PATTERN)], Annotated[float, Field(ge=0.0, le=1.0)]] = (
+        Field({})
+    )
+    """Slice of the ads (`source=tech`, `length=long`) -> the least `gate.metric` that the challenger must have there. A slice
+    that the scored ads do not have keeps the champion."""
+    approval: Literal["none", "required"] = "none"
+    """`required`: a person says yes in Airflow before a version that passed the gate becomes the champion. Without Airflow
+    nobody is asked, and `skillsengine promote` does it by hand."""
+    approval_timeout: Annotated[Duration, AfterValidator(_some_time)] = timedelta(days=7)
+    """How long a run waits for the answer (90s, 15m, 6h, 3d); after that the champion stays."""
 
 
 class Register(Section):
