@@ -31,6 +31,7 @@ from array import array
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -160,6 +161,8 @@ def measure(rows: int, work: Path, bases: Path) -> list[dict[str, Any]]:
         }
         if side == "ours":
             row |= {name: whole[name] for name in ("memory_before_mb", "peak_memory_mb")}
+        if len(of) > 1:
+            row["blocks"] = [round(block["seconds"], 2) for block in of]
         found.append(
             row | {"rows_per_second": round(rows / row["seconds"]), "load": max(block["load"] for block in of)}
         )
@@ -179,6 +182,11 @@ def ratios(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
             "library_cpu_seconds_to_ours": round(library["cpu_seconds"] / ours["cpu_seconds"], 2),
             "loop_cpu_seconds_to_ours": round(loop["cpu_seconds"] / ours["cpu_seconds"], 2),
         }
+        if "blocks" in ours:
+            # What else the machine did meets a few blocks, and not their median.
+            for name, other in (("faster_than_the_loop", loop), ("library_seconds_to_ours", library)):
+                each = [theirs / mine for theirs, mine in zip(other["blocks"], ours["blocks"], strict=True)]
+                found[f"{size} rows"][f"{name}, median of {len(each)} blocks"] = round(median(each), 2)
         if size > sizes[0]:
             more = (ours["peak_memory_mb"] - by["ours", sizes[0]]["peak_memory_mb"]) * 1e6
             found[f"{size} rows"]["bytes_a_further_row"] = round(more / (size - sizes[0]), 1)
