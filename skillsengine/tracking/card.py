@@ -11,11 +11,10 @@ from typing import Any
 import yaml
 
 from skillsengine.spec.schema import BUILTIN_BASE, Lora, Train
+from skillsengine.tracking.card_scores import NONE, scores_section
 
 BUILTIN_HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
 _LICENSES = {BUILTIN_HUB_ID: "apache-2.0", "meta-llama/Llama-2-": "llama2"}  # Hub id or its beginning -> the Hub's name
-_SUBJECTS = ("adapter", "base", "lexicon")
-_NONE = "–"
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,7 @@ def model_card(facts: CardFacts) -> str:
         f"# {facts.version}\n\n{facts.description.strip() or _what(facts)}",
         _intended(facts),
         _usage(facts),
-        _scores(facts),
+        scores_section(facts.metrics, facts.shots),
         _data(facts),
         _settings(facts),
         _limits(facts),
@@ -211,41 +210,6 @@ def _about_base(facts: CardFacts) -> str:
     return cleaned
 
 
-def _scores(facts: CardFacts) -> str:
-    names = {
-        "adapter": "**this adapter**",
-        "base": f"the untuned base, {facts.shots}-shot",
-        "lexicon": "a lexicon of the training labels",
-    }
-    lines = [
-        "| | precision | recall | F1 | verbatim | parsed | ads | gold skills | left out |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    for subject in _SUBJECTS:
-        if summary := facts.metrics.get(subject):
-            shares = [_scored(summary, key) for key in ("precision", "recall", "f1", "verbatim_rate", "parse_rate")]
-            counts = [str(summary.get(key, _NONE)) for key in ("rows", "gold_skills")]
-            left_out = sum(summary.get(key, 0) for key in ("excluded_trained_on", "excluded_near_copies"))
-            lines.append("| " + " | ".join([names[subject], *shares, *counts, str(left_out)]) + " |")
-    tested = next((str(m["partition"]) for m in facts.metrics.values() if m.get("partition")), None)
-    on = {None: "the test rows", "all": "the source's test rows"}.get(tested, f"partition {tested}")
-    return f"""## Scores
-
-On {on}. Set-level, micro-averaged over normalized skills per ad; *verbatim*: the share of predicted skills that stand
-in the ad letter by letter; *parsed*: the share of answers that were a readable list; *left out*: ads that were not
-scored because the adapter was trained on them, or on near copies of them.
-
-""" + "\n".join(lines)
-
-
-def _scored(summary: Mapping[str, Any], key: str) -> str:
-    """A share, with its interval where the evaluation has one: `.712 [.640, .779]`."""
-    value, interval = summary.get(key), summary.get(f"{key}_interval")
-    if value is None:
-        return _NONE
-    return f"{value:.3f}" + (f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else "")
-
-
 def _data(facts: CardFacts) -> str:
     keys = [key for key in facts.trained_on if key != "all"]
     months = f"Partitions: {', '.join(keys)}." if keys else "The source is not dated."
@@ -268,7 +232,7 @@ def _settings(facts: CardFacts) -> str:
         ("weight decay", f"{train.weight_decay:g}"),
         ("gradient norm", f"at most {train.max_grad_norm:g}"),
         ("seed", str(train.seed)),
-        ("longest text", f"{facts.lengths.get('max_length', _NONE)} tokens"),
+        ("longest text", f"{facts.lengths.get('max_length', NONE)} tokens"),
     ]
     if "trials" in done:
         chosen = f"{done['trial']}: the best {done['metric']} of {done['trials']} trials"

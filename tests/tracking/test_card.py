@@ -163,8 +163,35 @@ def test_an_unlabelled_month_gives_no_scores_to_the_metadata() -> None:
 
 
 def test_intervals_stand_beside_the_scores_they_belong_to() -> None:
-    scores = FACTS.metrics["adapter"] | {"f1_interval": [0.48, 0.61]}
+    scores = FACTS.metrics["adapter"] | {"f1_low": 0.48, "f1_high": 0.61}
     assert "| 0.612 | 0.500 | 0.550 [0.480, 0.610] |" in model_card(replace(FACTS, metrics={"adapter": scores}))
+
+
+def part(ads: int, f1: float = 0.5) -> dict[str, Any]:
+    return {"ads": ads, "gold_skills": 3 * ads, "f1": f1, "f1_low": f1 - 0.1, "f1_high": f1 + 0.1}
+
+
+def test_slices_and_spans_stand_below_the_scores() -> None:
+    spans = {"span_strict_f1": 0.4, "span_strict_f1_low": 0.3, "span_strict_f1_high": 0.5}
+    spans |= {"span_ads": 9, "span_partial_f1": 0.55, "span_type_f1": 0.7}
+    slices = {"source=a|b": part(20), "length=short": part(4), "length=long": part(20, 0.25)}
+    text = model_card(replace(FACTS, metrics={"adapter": FACTS.metrics["adapter"] | spans | {"slices": slices}}))
+    assert "on the 9 ads whose labels carry offsets" in text
+    assert "strict 0.400 [0.300, 0.500], partial 0.550, any overlap 0.700." in text
+    assert (
+        """
+| slice | ads | gold skills | F1 |
+| --- | --- | --- | --- |
+| length=long | 20 | 60 | 0.250 [0.150, 0.350] |
+| length=short | 4 | 12 | 0.500 [0.400, 0.600] |
+| source=a\\|b | 20 | 60 | 0.500 [0.400, 0.600] |
+"""
+        in text
+    )
+    many = {f"source={number}": part(number) for number in range(30)}
+    text = model_card(replace(FACTS, metrics={"adapter": FACTS.metrics["adapter"] | {"slices": many}}))
+    assert "The 12 largest of 30:" in text and "| source=18 |" in text and "| source=17 |" not in text
+    assert "labels carry offsets" not in text and "| slice |" not in model_card(FACTS)
 
 
 def test_the_prompt_is_told_as_it_is() -> None:
