@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from skillsengine.pipeline.cells import CellLayout, mark_cell, record_cell, trained_on
-from skillsengine.pipeline.drift import described, drifted, with_drift
+from skillsengine.pipeline.drift import drift_lines, drifted, with_drift
 from skillsengine.pipeline.execute import Observer, execute
 from skillsengine.pipeline.heavy import import_heavy
 from skillsengine.pipeline.plan import Step
@@ -30,9 +30,9 @@ def run_evaluation(run: Run, observer: Observer | None = None, told: Told | None
     """Score what the run asks for: the selected versions on its partition, or its list of cells, and the baselines that
     `evaluations.baselines` names. Cells that exist are not computed again, and marked ones are not tried again.
 
-    Returns {"partition", "cells": {version: metrics}, "baselines": {name: metrics}, "passed_over": [..],
-    "not_scored": {version: reason}}, and for a list of cells {"done", "cached", "passed_over", "not_scored"}: how many were
-    computed, how many were there.
+    Returns {"partition", "cells": {version: metrics}, "baselines": {name: metrics}, "drift": {version: words},
+    "passed_over": [..], "not_scored": {version: reason}}, and for a list of cells {"done", "cached", "drifted", "passed_over",
+    "not_scored"}: how many were computed, how many were there, how many of both show drift.
     Raises CatalogError if none of the references names a version.
     """
     if run.cells:
@@ -45,12 +45,13 @@ def run_evaluation(run: Run, observer: Observer | None = None, told: Told | None
         filled = _fill_all(run, wanted, observer, told)
     if run.cells:
         reasons = {f"{name} on {key}": reason for (name, key), reason in filled.not_scored.items()}
-        done = {"done": filled.computed, "cached": filled.there}
+        done = {"done": filled.computed, "cached": filled.there, "drifted": filled.drifted}
         return done | {"passed_over": passed_over, "not_scored": reasons}
     return {
         "partition": run.partition,
         "cells": filled.cells,
         "baselines": filled.baselines,
+        "drift": drift_lines(filled.cells, run.experiment.drift),
         "passed_over": passed_over,
         "not_scored": {name: reason for (name, _), reason in filled.not_scored.items()},
     }
@@ -59,9 +60,10 @@ def run_evaluation(run: Run, observer: Observer | None = None, told: Told | None
 def describe_filled(result: Mapping[str, Any]) -> str:
     """What came of a list of cells, in a line."""
     lost = len(result["not_scored"])
-    return f"{result['done']} cells filled, {result['cached']} were there" + (
-        f", {lost} could not be scored" if lost else ""
-    )
+    parts = [f"{result['done']} cells filled", f"{result['cached']} were there"]
+    parts += [f"{lost} could not be scored"] if lost else []
+    parts += [f"{result['drifted']} of them show drift"] if result.get("drifted") else []
+    return ", ".join(parts)
 
 
 def _one_base() -> AbstractContextManager[None]:
@@ -94,6 +96,8 @@ class _Filled:
 
     computed: int = 0
     there: int = 0
+    drifted: int = 0
+    """How many of both are of a partition that has drifted from what the version was trained on."""
     cells: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     """By version: of a run of one partition."""
     baselines: dict[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -118,6 +122,7 @@ def _fill_all(
             filled.not_scored[name, key] = str(error)
             return False
         filled.there, filled.computed = filled.there + cached, filled.computed + (not cached)
+        filled.drifted += bool(drifted(metrics, run.experiment.drift))
         kept[name] = metrics
         if told and not cached:
             told(name, key, metrics)
