@@ -37,8 +37,16 @@ _SPLIT = ("data.split", "data.dated")
 
 FORMAT = StageDef(
     "format",
-    version=4,
-    reads=("data.text", "data.labels", "data.label_format", "data.id", "data.cleaning"),
+    version=5,
+    reads=(
+        "data.text",
+        "data.labels",
+        "data.label_format",
+        "data.id",
+        "data.cleaning",
+        "data.spans",
+        "data.fields",
+    ),
     uses=(
         "data.max_rejected",  # whether there is an artifact, not what it holds
         # Which rows these two choose stands in the digest: the key, and the hash of the partition's rows in each file.
@@ -89,20 +97,20 @@ FINETUNE = StageDef(
 SELECT = StageDef("select", version=1, reads=("sweep.metric",))
 EVALUATE_ADAPTER = StageDef(
     "evaluate",
-    version=3,
+    version=4,
     reads=(*_SAMPLE, "evaluate.max_new_tokens", "resources.device", *_SPLIT),
     uses=("evaluate.batch_size",),
 )
 EVALUATE_BASE = StageDef(
     "evaluate",
-    version=3,
+    version=4,
     reads=(*EVALUATE_ADAPTER.reads, "base", "prompt.template", "evaluate.shots"),
     uses=("evaluate.batch_size",),
 )
-EVALUATE_LEXICON = StageDef("evaluate", version=3, reads=(*_SAMPLE, *_SPLIT))
+EVALUATE_LEXICON = StageDef("evaluate", version=4, reads=(*_SAMPLE, *_SPLIT))
 REGISTER = StageDef(
     "register",
-    version=2,
+    version=3,
     reads=("register.model", "name"),
     uses=(
         # The card tells them; the adapter's own digest already stands for whatever of them matters.

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from skillsengine.pipeline.graph import FORMAT
 from skillsengine.pipeline.plan import Step
 from skillsengine.sources.connection import environment_connect
 from skillsengine.sources.errors import SourceError
@@ -27,7 +28,7 @@ MAX_BYTES = 32 << 20
 _UNPACKED = 8
 """A packed file may hold so many times its size in characters; more is not read to its end."""
 
-_READ_WITH = ("data.text", "data.labels", "data.label_format", "data.id", "data.cleaning")
+_READ_WITH = FORMAT.reads
 _Known = tuple[str, int]
 """(id, hash of all else that the artifact keeps of a row)"""
 
@@ -117,6 +118,8 @@ class SourceRows:
             label_format=named["data.label_format"],
             date=data.date_column,
             period=data.period,
+            spans=tuple(named["data.spans"]),
+            fields=tuple(named["data.fields"]),
         )
         try:
             return _records(SourceReader(step.files, columns, environment_connect), named["data.cleaning"], sum(here))
@@ -133,26 +136,38 @@ class SourceRows:
 def _records(reader: SourceReader, cleaning: Iterable[Any], size: int) -> _Read | None:
     steps, known, labelled, usable, characters = tuple(cleaning), [], 0, 0, 0
     for raw in reader.records():
-        record, _ = clean_record(raw, steps)
+        cleaned = clean_record(raw, steps)
+        record = cleaned.record
         characters += len(raw.text)
         if characters > _UNPACKED * size + EXCERPT:
             return None
         if record.reason is None:
             usable += 1
             labelled += record.labels is not None
-            kept = (record.text, None if record.labels is None else tuple(record.labels), record.split)
-            known.append((record.id, hash(kept)))
+            skills = None if record.labels is None else tuple(record.labels)
+            known.append((record.id, _content(record.text, skills, record.split, cleaned.spans, record.fields)))
         else:
             known.append((record.id, hash((rejection(record), record.text[:EXCERPT]))))
     return _Read(tuple(known), RowCount(usable, labelled))
 
 
 def _stored(artifact: Artifact) -> list[_Known]:
-    known = [(row.id, hash((row.text, row.skills, row.split))) for row in read_rows(artifact)]
+    known = [(row.id, _content(row.text, row.skills, row.split, row.spans, row.fields)) for row in read_rows(artifact)]
     with artifact.file(REJECTED).open(encoding="utf-8") as file:
         for entry in map(json.loads, file):
             known.append((entry["id"], hash((entry["reason"], entry["text"]))))
     return known
+
+
+def _content(
+    text: str,
+    skills: tuple[str, ...] | None,
+    split: str | None,
+    spans: tuple[tuple[int, int], ...] | None,
+    fields: Mapping[str, str],
+) -> int:
+    """A hash of what the artifact keeps of a row beside its id."""
+    return hash((text, skills, split, spans, frozenset(fields.items())))
 
 
 def _compare(before: Iterable[_Known], after: Iterable[_Known]) -> RowChanges:

@@ -16,13 +16,13 @@ from skillsengine.spec.schema import CleaningStep, Data
 from skillsengine.stages.contract import Progress, StageConfig, StageContext, Summary
 from skillsengine.stages.ids import Claim, Ids
 from skillsengine.stages.reading import Columns, Record, SourceReader
-from skillsengine.stages.records import clean_record, rejection
+from skillsengine.stages.records import Cleaned, clean_record, rejection
 from skillsengine.stages.row_writer import write_rows
 from skillsengine.stages.rows import REJECTED, Row, normalized_key
 from skillsengine.stages.tally import Tally
 from skillsengine.storage.artifact import Artifact
 
-VERSION = 4
+VERSION = 5
 
 _ROWS_BETWEEN_REPORTS = 500
 
@@ -30,10 +30,10 @@ _ROWS_BETWEEN_REPORTS = 500
 def run(config: StageConfig, inputs: Mapping[str, Artifact], out: Path, context: StageContext) -> Summary:
     """Read `config.files`, clean and write; returns the counts
 
-    {"rows", "rejected", "with_labels", "unlabelled", "empty_labels", "skills", "labels_not_in_text", "duplicate_ids": rows
-    whose id another text had before, "copied_rows": rows with id and text of an earlier one, "splits": those that
-    files are named for, "reasons": {reason: count},
-    "notes": what the readers found out by themselves}.
+    {"rows", "rejected", "with_labels", "unlabelled", "empty_labels", "skills", "labels_not_in_text", "spans": those
+    that were placed in the cleaned text, "spans_not_placed", "duplicate_ids": rows whose id another text had before,
+    "copied_rows": rows with id and text of an earlier one, "splits": those that files are named for, "reasons": {reason:
+    count}, "notes": what the readers found out by themselves}.
 
     Raises StageError if a file cannot be read or has changed since the plan was made, if no row has the text column, if no
     row is usable, or if a larger share than `data.max_rejected` is rejected. A row is held at a time, and its id in at most
@@ -57,6 +57,8 @@ def _columns(data: Data) -> Columns:
         label_format=data.label_format,
         date=data.date_column,
         period=data.period,
+        spans=data.spans,
+        fields=data.fields,
     )
 
 
@@ -68,7 +70,8 @@ def _rows(
     for read, raw in enumerate(reader.records()):
         if read % _ROWS_BETWEEN_REPORTS == 0:
             context.report(Progress(_told(tally, reader), fraction=reader.fraction))
-        record, dropped = clean_record(raw, steps)
+        cleaned = clean_record(raw, steps)
+        record = cleaned.record
         if record.reason is not None:
             why = rejection(record)
             tally.reject(record, why)
@@ -76,18 +79,20 @@ def _rows(
             entry |= {"reason": why, "text": record.text[:EXCERPT]}
             rejected.write(json.dumps(entry, ensure_ascii=False) + "\n")
         elif tally.wants(record.split):
-            row = _row(record, ids, tally)
-            tally.add(row, dropped)
+            row = _row(cleaned, ids, tally)
+            tally.add(row, cleaned.labels_left_out, cleaned.spans_not_placed)
             yield row
             if tally.full:
                 break
     context.report(Progress(_told(tally, reader), fraction=1.0))
 
 
-def _row(record: Record, ids: Ids, tally: Tally) -> Row:
+def _row(cleaned: Cleaned, ids: Ids, tally: Tally) -> Row:
+    record = cleaned.record
     key = normalized_key(record.text)
     skills = None if record.labels is None else tuple(record.labels)
-    return Row(id=_unique(record, key, ids, tally), text=record.text, skills=skills, key=key, split=record.split)
+    name = _unique(record, key, ids, tally)
+    return Row(name, record.text, skills, key, record.split, cleaned.spans, record.fields)
 
 
 def _unique(record: Record, key: str, ids: Ids, tally: Tally) -> str:

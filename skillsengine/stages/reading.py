@@ -1,4 +1,4 @@
-"""The rows of a partition's files as records: text, labels and id taken from the columns that the spec names.
+"""The rows of a partition's files as records: text, labels, id and more taken from the columns that the spec names.
 
 Files are read by `skillsengine.sources.reading`, one row at a time. Why not `datasets.load_dataset`: it reads blocks through
 Arrow. One broken line there fails the whole file without saying which, a column that is a list in one row and a string in
@@ -10,8 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from io import SEEK_SET
 from typing import Any, BinaryIO, cast
 
@@ -24,6 +24,10 @@ from skillsengine.sources.reading.rows import EXCERPT, Note, RawRow, RowError, k
 from skillsengine.spec.schema import Period
 from skillsengine.stages.contract import SourceFile, StageError
 from skillsengine.stages.labels import LabelFormat, parse_labels
+from skillsengine.stages.spans import SourceSpan, parse_spans
+
+FIELD_LENGTH = 100
+"""Characters that are kept of a value of `data.fields`."""
 
 _PUT_BACK = "Put it back, or run again so that a new plan is made."
 _AGAIN = "Run again once nothing writes to it: a new plan takes it as it is."
@@ -47,6 +51,10 @@ class Record:
     """The kind of mistake, one of few, so that it can be counted."""
     detail: str = ""
     """What exactly is wrong in this row; may be empty."""
+    spans: list[SourceSpan] | None = None
+    """Where skills stand in the text as it is here."""
+    fields: Mapping[str, str] = field(default_factory=dict)
+    """What else is kept of the row; a column without a value is missing."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +68,8 @@ class Columns:
     date: str | None = None
     """Needed for files of which one partition counts."""
     period: Period = "month"
+    spans: tuple[str, ...] = ()
+    fields: tuple[str, ...] = ()
 
 
 class SourceReader:
@@ -119,10 +129,12 @@ class SourceReader:
             found = _id(row.values.get(self.named.id)) or name
             text = _text(row.values, self.named.text)
             labels = parse_labels(row.values.get(self.named.labels), self.named.labels, self.named.label_format)
+            spans = parse_spans(row.values, self.named.spans)
         except RowError as error:
             excerpt = legal(_excerpt(row, self.named.text))
             return Record(row.file, row.place, name, file.split, found, excerpt, None, error.reason, error.detail)
-        return Record(row.file, row.place, name, file.split, found, text, labels)
+        fields = kept_fields(row.values, self.named.fields)
+        return Record(row.file, row.place, name, file.split, found, text, labels, spans=spans, fields=fields)
 
 
 class _PinnedFile:
@@ -252,6 +264,21 @@ def _text(row: dict[str, Any], column: str) -> str:
     if not isinstance(value, str):
         raise RowError("the text is not a string", f"`{column}` is {kind(value)}")
     return legal(value)
+
+
+def kept_fields(values: Mapping[str, Any], columns: tuple[str, ...]) -> dict[str, str]:
+    """Column -> its value as one line of at most `FIELD_LENGTH` characters; null, NaN and the empty text are no value."""
+    found = {}
+    for column in columns:
+        value = values.get(column)
+        if value is None or value != value:
+            continue
+        if isinstance(value, (bool, list, dict)):
+            value = json.dumps(value, ensure_ascii=False, default=str)
+        line = " ".join(legal(str(value)).split())
+        if line:
+            found[column] = line[:FIELD_LENGTH].rstrip()
+    return found
 
 
 def _excerpt(row: RawRow, column: str) -> str:

@@ -10,8 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from skillsengine.modeling.answers import render_answer
@@ -40,6 +40,10 @@ class Row:
     """sha256 (hex, 16 characters) of the normalized text: equal for exact copies of one ad."""
     split: str | None = None
     """`train`, `validation`, `test` where the source's file says so."""
+    spans: tuple[tuple[int, int], ...] | None = None
+    """Gold spans in `text`, ascending: (first character, behind the last); None where the source has none (`data.spans`)."""
+    fields: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """Column of `data.fields` -> its value in this row; a column without a value is missing."""
 
     @property
     def answer(self) -> str | None:
@@ -66,15 +70,22 @@ def normalized_key(text: str) -> str:
 
 
 def row_line(row: Row) -> str:
-    """The row as one line of `rows.jsonl`, with its line break."""
+    """The row as one line of `rows.jsonl`, with its line break; `spans` and `fields` stand in it where the row has them."""
     # Not asdict: its deep copies cost more than all the rest of writing.
-    return _encode(vars(row)) + "\n"
+    values = dict(vars(row))
+    if row.spans is None:
+        del values["spans"]
+    if not row.fields:
+        del values["fields"]
+    return _encode(values) + "\n"
 
 
 def parse_row(line: str) -> Row:
     """One line of `rows.jsonl`."""
     data = json.loads(line)
     data["skills"] = None if data["skills"] is None else tuple(data["skills"])
+    if "spans" in data:
+        data["spans"] = tuple((start, end) for start, end in data["spans"])
     return Row(**data)
 
 

@@ -12,6 +12,7 @@ from skillsengine.stages.contract import SourceFile, StageError, Summary
 from skillsengine.stages.labels import NOT_A_LIST, PRINTED_BY_NUMPY, WRITTEN_OTHERWISE
 from skillsengine.stages.reading import Record, SourceReader
 from skillsengine.stages.rows import Row
+from skillsengine.stages.spans import NOT_A_SPAN, SPANS_NOT_A_LIST
 
 NOTHING_VERBATIM = "none of the labels stands in the text"
 _SHOWN = 3
@@ -23,6 +24,10 @@ _LINES_MEND = (
     "In a file whose name ends in .jsonl each line is one whole object. Objects over many lines become that by: {jq}; a list "
     "belongs into a file whose name ends in .json, cells with commas between them into one that ends in .csv. If the file is "
     "cut off, copy or write it again."
+)
+_SPANS_MEND = (
+    "A column of data.spans holds a list of [start, end] or [start, end, text], counted in characters of the ad. Mend these "
+    "rows, or take the column out of data.spans."
 )
 # Reason -> what to do about many rows that have it.
 _MENDS = {
@@ -39,6 +44,8 @@ _MENDS = {
     NOT_A_LIST: "Set data.label_format to what the labels are: list, comma, semicolon or json.",
     WRITTEN_OTHERWISE: "Set data.label_format to json.",
     PRINTED_BY_NUMPY: "Write the labels with json.dumps(list(labels)), and set data.label_format to json.",
+    SPANS_NOT_A_LIST: _SPANS_MEND,
+    NOT_A_SPAN: _SPANS_MEND,
     NOTHING_VERBATIM: (
         "Labels must stand in the text letter by letter. Is data.labels the right column, and data.label_format what "
         "separates them?"
@@ -64,7 +71,7 @@ class Tally:
 
     def __init__(self, files: Sequence[SourceFile], limit: int | None) -> None:
         self.rows = self.rejected = self.with_labels = self.empty_labels = self.skills = self.dropped = 0
-        self.duplicate_ids = self.copies = 0
+        self.duplicate_ids = self.copies = self.spans = self.spans_not_placed = 0
         self.reasons: Counter[str] = Counter()
         self.first: list[str] = []
         splits = sorted({file.split or "" for file in files}, key=("train", "validation", "test", "").index)
@@ -79,9 +86,11 @@ class Tally:
     def full(self) -> bool:
         return self._left is not None and not any(self._left.values())
 
-    def add(self, row: Row, dropped: int) -> None:
+    def add(self, row: Row, dropped: int, spans_not_placed: int) -> None:
         self.rows += 1
         self.dropped += dropped
+        self.spans += len(row.spans or ())
+        self.spans_not_placed += spans_not_placed
         if self._left is not None:
             self._left[row.split or ""] -= 1
         if row.skills is not None:
@@ -104,6 +113,8 @@ class Tally:
             "empty_labels": self.empty_labels,
             "skills": self.skills,
             "labels_not_in_text": self.dropped,
+            "spans": self.spans,
+            "spans_not_placed": self.spans_not_placed,
             "duplicate_ids": self.duplicate_ids,
             "copied_rows": self.copies,
             "splits": self._splits,

@@ -63,7 +63,7 @@ def test_they_are_what_format_makes_of_the_file(tmp_path: Path) -> None:
     path = write(tmp_path / "ads.jsonl", [json.dumps(row) for row in ROWS] + ["{broken"])
     reader = SourceReader((SourceFile(path, ""),), Columns("ad", "skills", "ref"), environment_connect)
     steps = Data.model_fields["cleaning"].default
-    records = [clean_record(record, steps)[0] for record in reader.records()]
+    records = [clean_record(record, steps).record for record in reader.records()]
     usable = read(path)
     good = [record for record in records if record.reason is None]
     assert [(row.id, row.text, row.skills) for row in usable.rows] == [

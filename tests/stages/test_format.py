@@ -51,6 +51,8 @@ def test_the_smallest_summary(tmp_path: Path) -> None:
         "empty_labels": 1,
         "skills": 1,
         "labels_not_in_text": 1,
+        "spans": 0,
+        "spans_not_placed": 0,
         "duplicate_ids": 0,
         "copied_rows": 0,
         "splits": [],
@@ -256,3 +258,55 @@ def test_real_ads_are_formatted_whole(tmp_path: Path, shared_data: Path) -> None
     assert done.summary["rows"] == 394
     for row in done.rows:
         assert parse_answer(row.answer or "") == (list(row.skills or ()), True)
+
+
+def test_spans_follow_their_text_through_cleaning(tmp_path: Path) -> None:
+    text = "<p>We use SQL &amp; Go.</p>\n\n\n<p>Go   daily</p>"
+    first = [[text.index("SQL"), text.index("SQL") + 3, "SQL"], [text.rindex("Go"), text.rindex("Go") + 10]]
+    lines = [
+        ad(text, ("SQL",), hard=first, soft=[[900, 903]]),
+        ad("Go", ("Go",), hard=[], soft=None),
+        ad("Go", ("Go",), id="none"),
+    ]
+    done = Formatted(tmp_path, write_lines(tmp_path / "a.jsonl", lines), data={"spans": ["hard", "soft"]})
+    found = done.rows[0]
+    assert [found.text[start:end] for start, end in found.spans or ()] == ["SQL", "Go daily"]
+    assert [row.spans for row in done.rows[1:]] == [(), None], "no span in the ad, and nobody has looked"
+    assert (done.summary["spans"], done.summary["spans_not_placed"]) == (2, 1)
+
+
+def test_fields_are_kept_where_a_row_has_them(tmp_path: Path) -> None:
+    lines = [
+        ad("Go", country=" DE\n", size=12, remote=False, tags=["a", "ü"]),
+        ad("SQL", country=None, size=float("nan"), tags=" "),
+        ad("SAP", country="x" * 500),
+    ]
+    data = {"fields": ["country", "size", "remote", "tags"]}
+    done = Formatted(tmp_path, write_lines(tmp_path / "a.jsonl", lines), data=data)
+    assert [row.fields for row in done.rows] == [
+        {"country": "DE", "size": "12", "remote": "false", "tags": '["a", "ü"]'},
+        {},
+        {"country": "x" * 100},
+    ]
+
+
+def test_what_a_row_lacks_takes_no_room(tmp_path: Path) -> None:
+    lines = [ad("Go", country="DE", spans=[[0, 2]]), ad("Go")]
+    data = {"fields": ["country"], "spans": ["spans"]}
+    done = Formatted(tmp_path, write_lines(tmp_path / "a.jsonl", lines), data=data)
+    first, second = map(json.loads, (done.out / "rows.jsonl").read_text().splitlines())
+    assert (first["fields"], first["spans"]) == ({"country": "DE"}, [[0, 2]])
+    assert sorted(second) == ["id", "key", "skills", "split", "text"]
+
+
+def test_malformed_spans_are_rejected(tmp_path: Path) -> None:
+    lines = [ad("Go", spans=7), ad("Go", spans=[[0, 2], "Go"])]
+    with pytest.raises(StageError) as caught:
+        Formatted(tmp_path, write_lines(tmp_path / "a.jsonl", lines), data={"spans": ["spans"]})
+    assert str(caught.value).partition("usable. ")[2] == (
+        "By reason: the spans are not a list: 1, a span is not [start, end]: 1. The first:\n"
+        "  a.jsonl:1: the spans are not a list: `spans` is a number\n"
+        "  a.jsonl:2: a span is not [start, end]: item 2 of `spans` is a string\n"
+        "A column of data.spans holds a list of [start, end] or [start, end, text], counted in characters of the ad. Mend "
+        "these rows, or take the column out of data.spans."
+    )
