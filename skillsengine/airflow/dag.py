@@ -19,6 +19,7 @@ from skillsengine.airflow.report import ReportTask
 from skillsengine.airflow.request import evaluation_params, retrain_params
 from skillsengine.airflow.tasks import ExperimentTask, RegisterTask, TrialsTask, TrialTask, WaitForData, model_alias
 from skillsengine.airflow.work import EVALUATIONS, RETRAIN
+from skillsengine.pipeline.bounds import resources_of
 from skillsengine.spec.schema import Experiment, StageResources, Sweep
 
 _ACTIVE_RUNS = 4
@@ -61,6 +62,10 @@ def _retrain(experiment: Experiment, doc: str, shared: dict[str, Any]) -> DAG:
             if name == "finetune" and experiment.sweep is not None:
                 before = _sweep(experiment, experiment.sweep, before, shared)
                 continue
+            if name == "promote" and experiment.gate.approval == "required":
+                approve = _approve(shared)
+                before >> approve
+                before = approve
             kind = RegisterTask if name == "register" else ExperimentTask
             outlets = [model_alias(experiment.model_name)] if name == "register" else None
             task = kind(
@@ -107,6 +112,13 @@ def _sweep(experiment: Experiment, sweep: Sweep, before: Any, shared: dict[str, 
     return select
 
 
+def _approve(shared: dict[str, Any]) -> Any:
+    # Only here: Airflow's provider of it is loaded for the specs that ask for it.
+    from skillsengine.airflow.approve import ApproveTask
+
+    return ApproveTask(task_id="approve", kind="retrain", execution_timeout=_LIGHT_TIMEOUT, **shared)
+
+
 def _evaluations(experiment: Experiment, doc: str, shared: dict[str, Any]) -> DAG:
     schedule = experiment.effective_schedule
     with _dag(
@@ -118,7 +130,7 @@ def _evaluations(experiment: Experiment, doc: str, shared: dict[str, Any]) -> DA
     ) as dag:
         before = _wait(experiment, "evaluations", shared)
         for name in EVALUATIONS:
-            task = ExperimentTask(task_id=name, kind="evaluations", **shared, **_stage_settings(experiment, "evaluate"))
+            task = ExperimentTask(task_id=name, kind="evaluations", **shared, **_stage_settings(experiment, name))
             if before is not None:
                 before >> task
             before = task
@@ -203,10 +215,10 @@ def _report(kind: Kind, shared: dict[str, Any]) -> Any:
     return report.as_teardown()
 
 
-def _stage_settings(experiment: Experiment, stage: str) -> dict[str, Any]:
-    """What a stage's task departs in from the experiment's own resources."""
+def _stage_settings(experiment: Experiment, task: str) -> dict[str, Any]:
+    """What the task of a stage departs in from the experiment's own resources."""
     stages: dict[str, StageResources] = dict(experiment.resources.stages)  # type: ignore[arg-type]  # narrower keys
-    own = stages.get(stage, StageResources())
+    own = stages.get(resources_of(task), StageResources())
     values = {"queue": own.queue, "pool": own.pool, "retries": own.retries, "execution_timeout": own.timeout}
     return {name: value for name, value in values.items() if value is not None}
 

@@ -19,7 +19,8 @@ def retrain_doc(experiment: Experiment, source: str, digest: str) -> str:
         "longest text": f"{e.tokens.max_length} tokens"
         if e.tokens.max_length != "auto"
         else f"the {e.tokens.length_percentile:g}th percentile of the lengths",
-        "gate": f"{e.gate.metric} surely better than the champion's (the first version: the untuned base's)",
+        "gate": f"{e.gate.metric} surely better than the champion's (the first version: the untuned base's)"
+        + (", and a person's approval" if e.gate.approval == "required" else ""),
         "registers as": _code(e.model_name),
     } | _told(e)
     return _document(e, "Trains, scores and registers an adapter.", settings, source, digest)

@@ -52,10 +52,16 @@ class ReportTask(BaseOperator):  # type: ignore[misc]  # airflow ships no types
         except Exception as failed:
             # The catalog is away, say. Who waits for a word gets it after the last attempt, whatever came of the report.
             if _last_attempt(context["ti"]):
-                tell(self._experiment, self._about(context, None), error or f"{self.task_id}: {failed}", None, cleared)
+                tell(
+                    self._experiment,
+                    about_run(self._experiment, context, None),
+                    error or f"{self.task_id}: {failed}",
+                    None,
+                    cleared,
+                )
             raise
         log.info("%s", note)
-        if untold := tell(self._experiment, self._about(context, run), error, run, cleared):
+        if untold := tell(self._experiment, about_run(self._experiment, context, run), error, run, cleared):
             note = f"{note} · {untold}"
             if run is not None:
                 run.catalog.finish_run(run.id, state, note, error)
@@ -101,22 +107,31 @@ class ReportTask(BaseOperator):  # type: ignore[misc]  # airflow ships no types
         return run, note
 
     def _scores(self, context: Mapping[str, Any], partition: str) -> str:
+        from skillsengine.pipeline.drift import label_free, phrase
+
         result = context["ti"].xcom_pull(task_ids="score") or {}
         if "cached" in result:
             return work.filled(result)
+        cells: Mapping[str, Mapping[str, Any]] = result.get("cells", {})
         shown = [
-            f"{name} F1 {metrics['f1']:.3f}" for name, metrics in result.get("cells", {}).items() if "f1" in metrics
+            f"{name} F1 {metrics['f1']:.3f}" if "f1" in metrics else f"{name} {label_free(metrics)}"
+            for name, metrics in cells.items()
         ]
         shown += [f"{name} not scored: it was trained on these ads" for name in result.get("not_scored", {})]
-        return f"{partition}: {', '.join(shown) or result.get('note') or 'no labels to score against'}"
+        drift = [f"{name}: {words}" for name, m in cells.items() if (words := phrase(m, self._experiment.drift))]
+        return " · ".join([f"{partition}: {', '.join(shown) or result.get('note') or 'nothing was scored'}", *drift])
 
-    def _about(self, context: Mapping[str, Any], run: Run | None) -> About:
-        dag_run = context["dag_run"]
-        asked = dag_run.partition_key or context["params"].get("partition")
-        partition = run.partition if run is not None else asked
-        url = run_url(airflow_address(), dag_run.dag_id, dag_run.run_id)
-        name, dated = self._experiment.name, self._experiment.data.dated
-        return About(name, dag_run.dag_id, dag_run.run_id, trigger_of(dag_run), partition if dated else None, url)
+
+def about_run(experiment: Experiment, context: Mapping[str, Any], run: Run | None) -> About:
+    """What a message of a run is about; `run` is None where it never opened."""
+    dag_run = context["dag_run"]
+    asked = dag_run.partition_key or context["params"].get("partition")
+    partition = run.partition if run is not None else asked
+    url = run_url(airflow_address(), dag_run.dag_id, dag_run.run_id)
+    dated = experiment.data.dated
+    return About(
+        experiment.name, dag_run.dag_id, dag_run.run_id, trigger_of(dag_run), partition if dated else None, url
+    )
 
 
 def _mapped(states: Mapping[str, Any], task: str) -> list[tuple[int, str]]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.sdk import Asset, AssetAlias, BaseOperator, BaseSensorOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
@@ -22,6 +22,7 @@ from skillsengine.spec.schema import Experiment, format_duration
 if TYPE_CHECKING:
     from skillsengine.pipeline.run import Run
 
+T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 ERROR_KEY = "error"
@@ -42,14 +43,7 @@ class ExperimentTask(BaseOperator):  # type: ignore[misc]  # airflow ships no ty
 
     def execute(self, context: Mapping[str, Any]) -> Any:
         die_with_parent(self._parent)
-        try:
-            return self._work(context)
-        except Exception as error:
-            text = str(error) or type(error).__name__
-            if not work.permanent(error):
-                remember(text, context)
-                raise
-        raise failure(text, context)
+        return attempt(lambda: self._work(context), context)
 
     def _work(self, context: Mapping[str, Any]) -> dict[str, Any]:
         run = self._open(context)
@@ -188,6 +182,18 @@ class WaitForData(BaseSensorOperator):  # type: ignore[misc]  # airflow ships no
             f"{format_duration(self._experiment.data.wait)}. Put the data there and clear this task to go on, "
             "or raise data.wait in the spec. This task's log tells what each look has found."
         )
+
+
+def attempt(do: Callable[[], T], context: Mapping[str, Any]) -> T:
+    """What `do` gives back; its error stays for the report, and one that no retry can heal ends the task for good."""
+    try:
+        return do()
+    except Exception as error:
+        text = str(error) or type(error).__name__
+        if not work.permanent(error):
+            remember(text, context)
+            raise
+    raise failure(text, context)
 
 
 def failure(text: str, context: Mapping[str, Any]) -> AirflowFailException:

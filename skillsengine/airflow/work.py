@@ -120,15 +120,15 @@ def trial(run: Run, step_id: str, observer: Observer) -> Result:
 
 
 def gate(run: Run, observer: Observer) -> Result:
-    from skillsengine.pipeline.run import run_gate
+    from skillsengine.pipeline.promotion import run_gate
 
-    return run_gate(run)
+    return run_gate(run, observer)
 
 
 def promote(run: Run, observer: Observer) -> Result:
-    from skillsengine.pipeline.run import run_promote
+    from skillsengine.pipeline.promotion import run_promote
 
-    return run_promote(run)
+    return run_promote(run, observer)
 
 
 def push(run: Run, observer: Observer) -> Result:
@@ -172,8 +172,9 @@ def describe(result: Mapping[str, Any]) -> list[str]:
         lines.append(" · ".join([f"{step['id']}: {done}", *numbers]))
     lines += [f"{lost['id']}: diverged: {lost['reason']}" for lost in result.get("diverged", ())]
     lines += [f"to train: {trial}" for trial in result.get("trials", ())]
-    for name, metrics in result.get("cells", {}).items():
+    for name, metrics in [*result.get("cells", {}).items(), *result.get("baselines", {}).items()]:
         lines.append(" · ".join([name, *(f"{k} {v:.4g}" for k, v in _plain(metrics) if isinstance(v, float))]))
+    lines += [f"{name}: {words}" for name, words in result.get("drift", {}).items()]
     if result.get("passed_over"):
         lines.append(f"passed over, as they name no version: {', '.join(result['passed_over'])}")
     if "verdict" in result:
@@ -192,10 +193,9 @@ def describe(result: Mapping[str, Any]) -> list[str]:
 
 def filled(result: Mapping[str, Any]) -> str:
     """What came of a list of cells, in a line."""
-    lost = len(result["not_scored"])
-    return f"{result['done']} cells filled, {result['cached']} were there" + (
-        f", {lost} could not be scored" if lost else ""
-    )
+    from skillsengine.pipeline.evaluations import describe_filled
+
+    return describe_filled(result)
 
 
 def _plain(summary: Mapping[str, Any]) -> list[tuple[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 import typer
@@ -12,12 +13,15 @@ from rich.text import Text
 from rich.tree import Tree
 
 from skillsengine.cli.console import fail, out, print_table, print_whole, settings_for, summary_line
+from skillsengine.cli.versus import versus
 from skillsengine.pipeline.lineage import Lineage, Node, trace
+from skillsengine.scoring.wording import NONE, with_half, with_interval
 from skillsengine.settings import Settings
 from skillsengine.spec.schema import Lora
 from skillsengine.storage.catalog import Catalog, VersionRow
 from skillsengine.storage.store import Store
 
+_MOST_SLICES = 12
 SUBJECTS = {"adapter": "adapter", "base": "4-shot base", "lexicon": "lexicon"}
 
 Reference = Annotated[str, typer.Argument(metavar="MODEL@REF", help="REF is a number or an alias: champion, latest.")]
@@ -48,8 +52,11 @@ def versions(model: Annotated[str | None, typer.Argument(help="Only versions of 
         return
     aliases = {name: catalog.aliases(name) for name in {row.model for row in rows}}
     for row in rows:
-        scores = {name: row.metrics.get(subject, {}).get("f1") for subject, name in SUBJECTS.items()}
-        told = ", ".join(f"{name} {score:.3f}" for name, score in scores.items() if score is not None) or "no labels"
+        scores = {name: row.metrics.get(subject, {}) for subject, name in SUBJECTS.items()}
+        told = (
+            ", ".join(f"{name} {with_interval(found)}" for name, found in scores.items() if "f1" in found)
+            or "no labels"
+        )
         held = ", ".join(sorted(alias for alias, number in aliases[row.model].items() if number == row.number))
         out.print(Text.assemble((row.name, "bold"), f"  {row.partition or ''}  F1: {told}  ", (held, "green")))
         out.print(Text(f"  {row.path}", style="dim"))
@@ -73,12 +80,16 @@ def show(reference: Reference, as_json: AsJson = False) -> None:
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="dim")
     table.add_column(overflow="fold")
-    for name in ("experiment", "registered", "base", "adapter", "trained on", "note", "hub", "folder"):
+    for name in ("experiment", "registered", "base", "adapter", "trained on", "gate", "note", "hub", "folder"):
         if facts[name]:
             table.add_row(name, Text(str(facts[name])))
     print_table(table)
     if row.metrics:
         print_table(_scores(row))
+        for line in _differences(row, Store(settings.store_root)):
+            out.print(Text(line))
+    if slices := row.metrics.get("adapter", {}).get("slices"):
+        print_table(_slices(slices))
     for move in facts["moves"]:
         out.print(
             Text(f"{move['when']}  {move['alias']}: {move['from']} -> {move['to']}  {move['reason']}", style="dim")
@@ -102,6 +113,8 @@ def _facts(row: VersionRow, catalog: Catalog) -> dict[str, Any]:
         "base": f"{base['model']}{revision}, quantization {base['quantization']}",
         "adapter": f"LoRA {lora.in_words}",
         "trained on": f"{spec['data']['source']}: {', '.join(sorted(row.lineage.get('format', {})))}",
+        "gate": f"{row.verdict['verdict']}: {row.verdict['reason']}" if row.verdict else None,
+        "verdict": row.verdict,
         "note": run.note if run else None,
         "hub": hub["url"] if hub else None,
         "folder": row.path,
@@ -125,12 +138,34 @@ def _scores(row: VersionRow) -> Table:
         table.add_column(column, justify="left" if column == "scored" else "right")
     for subject, name in SUBJECTS.items():
         if found := row.metrics.get(subject):
-            shares = [found.get(key) for key in ("precision", "recall", "f1", "parse_rate", "verbatim_rate")]
+            shares = ("precision", "recall", "f1", "parse_rate", "verbatim_rate")
             table.add_row(
                 f"{name} on {found.get('partition')}",
-                *("–" if value is None else f"{value:.3f}" for value in shares),
-                *(str(found.get(key, "–")) for key in ("rows", "gold_skills")),
+                *(with_half(found, key) for key in shares),
+                *(str(found.get(key, NONE)) for key in ("rows", "gold_skills")),
             )
+    return table
+
+
+def _differences(row: VersionRow, store: Store) -> Iterator[str]:
+    """Whether the version is better than its baselines, as far as their evaluations are in the store."""
+    digests = row.lineage.get("evaluate", {})
+    cells = {subject: store.get("evaluate", digest) for subject, digest in digests.items()}
+    if (ours := cells.get("adapter")) is not None:
+        for subject in ("base", "lexicon"):
+            theirs = cells.get(subject)
+            if theirs is not None and (told := versus(ours, theirs, SUBJECTS["adapter"], SUBJECTS[subject])):
+                yield told
+
+
+def _slices(slices: Mapping[str, Mapping[str, Any]]) -> Table:
+    """The largest slices, by what they are cut by and there by size."""
+    table = Table(box=None, pad_edge=False)
+    for column in ("slice", "F1", "ads", "gold skills"):
+        table.add_column(column, justify="left" if column == "slice" else "right")
+    largest = sorted(slices.items(), key=lambda item: (-item[1]["ads"], item[0]))[:_MOST_SLICES]
+    for name, found in sorted(largest, key=lambda item: item[0].partition("=")[0]):
+        table.add_row(Text(name), with_half(found), str(found["ads"]), str(found["gold_skills"]))
     return table
 
 

@@ -14,8 +14,9 @@ from rich.text import Text
 from skillsengine.cli.console import line_observer, out, seconds_text, settings_for, summary_line
 from skillsengine.cli.specs import Partition, Sets, load
 from skillsengine.pipeline.plan import RunOptions, steps_of_stage
+from skillsengine.pipeline.promotion import run_gate, run_promote
 from skillsengine.pipeline.push import run_push
-from skillsengine.pipeline.run import Run, finish_run, open_run, run_gate, run_promote, run_stage
+from skillsengine.pipeline.run import Run, finish_run, open_run, run_stage
 from skillsengine.spec.schema import STAGES
 from skillsengine.stages.contract import Limit
 from skillsengine.storage.catalog import Catalog
@@ -91,10 +92,11 @@ def _stages(opened: Run, until: str | None) -> None:
         if stage == until:
             return
     if opened.options.limit is None:
-        verdict = run_gate(opened)
-        out.print(f"[bold]gate[/] {verdict['verdict']}: {verdict['reason']}", markup=True)
-        moved = run_promote(opened)
-        out.print(f"[bold]promote[/] {'champion is now ' + moved['version'] if moved['moved'] else moved['reason']}")
+        verdict = run_gate(opened, line_observer())
+        out.print(Text.assemble(("gate", "bold"), f" {verdict['verdict']}: {verdict['reason']}"))
+        moved = run_promote(opened, line_observer())
+        told = f"champion is now {moved['version']}" if moved["moved"] else moved["reason"]
+        out.print(Text.assemble(("promote", "bold"), f" {told}"))
         if opened.experiment.register.hub is not None:
             pushed = run_push(opened)
             out.print(f"[bold]push[/] {pushed['url']}{'' if pushed['pushed'] else ' stands there already'}")

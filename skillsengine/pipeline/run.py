@@ -3,7 +3,8 @@
     run = open_run(experiment, dag_id=..., run_id=..., settings=...)
     for stage in run.plan.stages:
         run_stage(run, stage)
-    run_gate(run); run_promote(run); finish_run(run, "success")
+    run_gate(run); run_promote(run)  # pipeline.promotion
+    finish_run(run, "success")
 
 Every call may be repeated, in another process too: a run is pinned in the catalog by its first call.
 """
@@ -16,17 +17,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from skillsengine.pipeline import gate
 from skillsengine.pipeline.adapters import input_of, trained_spec
-from skillsengine.pipeline.cells import CellLayout, record_cell
+from skillsengine.pipeline.cells import record_cell
+from skillsengine.pipeline.drift import drift_lines, with_drift
 from skillsengine.pipeline.execute import Observer, StepResult, Surroundings, execute
+from skillsengine.pipeline.note import run_note
 from skillsengine.pipeline.plan import (
+    SEVERAL,
     Plan,
     PlanError,
     RunOptions,
     Sources,
-    Step,
     cached,
+    find_cells,
     find_sources,
     make_plan,
     steps_of_stage,
@@ -44,8 +47,6 @@ from skillsengine.storage.store import Store
 
 Trigger = Literal["cli", "scheduled", "manual", "backfill", "asset"]
 Kind = Literal["retrain", "evaluations"]
-SEVERAL = "several"
-"""In the place of the partition of a run that fills cells."""
 
 
 @dataclass(frozen=True)
@@ -117,22 +118,14 @@ def open_run(
     catalog = Catalog.open(settings.catalog_url)
     row = catalog.get_run(dag_id, run_id)
     if row is None:
+        cells = list(dict.fromkeys(cells))
         own, experiment = experiment, lay_values_over(experiment, overrides or {}, "conf")
         options = options or RunOptions()
-        asked: list[str | None] = [*dict.fromkeys(key for _, key in cells)] or [partition]
-        found = [
-            find_sources(
-                experiment,
-                key,
-                settings,
-                trusted=options.trusted,
-                trains=kind == "retrain",
-                connect=connect,
-                memory=catalog,
-            )
-            for key in asked
-        ]
-        sources = found[-1] if not cells else _several(found)
+        look: dict[str, Any] = {"trusted": options.trusted, "connect": connect, "memory": catalog}
+        if cells:
+            sources = find_cells(experiment, list(dict.fromkeys(key for _, key in cells)), settings, **look)
+        else:
+            sources = find_sources(experiment, partition, settings, trains=kind == "retrain", **look)
         if force:
             options = _forced(experiment, sources, settings, options)
         row = catalog.pin_run(
@@ -147,12 +140,6 @@ def open_run(
             spec_commit=spec_commit(settings, experiment.name),
         )
     return replace(_unpinned(row, settings), connect=connect)
-
-
-def _several(found: Sequence[Sources]) -> Sources:
-    """The files of all partitions whose cells are to be filled; the run has none of its own."""
-    files = {key: files for sources in found for key, files in sources.files.items()}
-    return Sources(SEVERAL, (), files, tuple(dict.fromkeys(note for sources in found for note in sources.notes)))
 
 
 def _forced(experiment: Experiment, sources: Sources, settings: Settings, options: RunOptions) -> RunOptions:
@@ -212,7 +199,8 @@ def run_stage(run: Run, stage: str, observer: Observer | None = None, only: str 
     """Bring about all artifacts of one stage, or the one of its step `only`; what is cached is done in milliseconds.
 
     Returns `{"steps": [{"id", "digest", "cached", "seconds", "summary"}]}`, small enough for an XCom, and with the trials of a
-    sweep that diverged `"diverged": [{"id", "reason"}]`: they stop nothing but themselves.
+    sweep that diverged `"diverged": [{"id", "reason"}]`: they stop nothing but themselves. Of `evaluate` also `"drift": {id:
+    words}`.
     Raises StageError, PlanError, SpecError and CatalogError for what a retry cannot heal.
     """
     steps = run.plan.of(steps_of_stage(stage))
@@ -220,10 +208,9 @@ def run_stage(run: Run, stage: str, observer: Observer | None = None, only: str 
         steps = [step for step in steps if step.id == only]
     if stage == "register" and run.options.limit:
         return {"steps": [], "skipped": "a smoke test (--limit) registers nothing"}
-    if stage == "evaluate":
-        steps = [*steps, *champion_steps(run)]
     around = run.around(observer)
     results, diverged = [], []
+    cells: dict[str, dict[str, Any]] = {}
     for step in steps:
         try:
             result = execute(step, around)
@@ -233,24 +220,15 @@ def run_stage(run: Run, stage: str, observer: Observer | None = None, only: str 
             diverged.append({"id": step.id, "reason": str(error)})
             continue
         if step.stage == "evaluate":
-            record_cell(run.catalog, run.experiment.name, run.partition, result)
+            cells[step.id] = with_drift(
+                run, record_cell(run.catalog, run.experiment.name, run.partition, result), result
+            )
         if step.stage == "register":
             _record_version(run, result)
         results.append(result)
-    told = {"steps": [result.as_json() for result in results]}
+    told: dict[str, Any] = {"steps": [result.as_json() for result in results]}
+    told |= {"drift": drift} if (drift := drift_lines(cells, run.experiment.drift)) else {}
     return told | ({"diverged": diverged} if diverged else {})
-
-
-def champion_steps(run: Run) -> list[Step]:
-    """What it takes to score the present champion on the run's own partition, so that the gate compares on the same rows."""
-    number = run.catalog.alias(run.experiment.model_name, "champion")
-    if number is None or run.options.limit:
-        return []
-    champion = run.catalog.resolve(run.experiment.model_name, str(number))
-    if champion.adapter_digest == run.plan.adapter.digest:
-        return []
-    layout = CellLayout(run.experiment, run.settings, run.options, champion)
-    return list(layout.steps(run.partition, run.sources.files[run.partition]))
 
 
 def _record_version(run: Run, result: StepResult) -> None:
@@ -274,35 +252,9 @@ def _record_version(run: Run, result: StepResult) -> None:
     run.catalog.publish_version(row.model, row.number, step.digest, str(path), card["metrics"], card["lineage"])
 
 
-def run_gate(run: Run) -> dict[str, Any]:
-    """Compute and store the verdict; "no" is an answer, not a failure."""
-    if run.options.limit:
-        return {"verdict": "keep", "reason": "a smoke test (--limit) registers nothing"}
-    verdict = gate.judge(run.experiment, run.plan, run.store, run.catalog, champion_steps(run))
-    run.catalog.set_run_data(run.id, gate=verdict)
-    return verdict
-
-
-def run_promote(run: Run) -> dict[str, Any]:
-    """Move `champion` if the stored verdict says so; a backfilled run never does."""
-    verdict = run.catalog.run_by_id(run.id).data.get("gate")
-    if run.options.limit or verdict is None:
-        return {"moved": False, "reason": "there is no verdict to act on"}
-    if verdict["verdict"] != "promote":
-        return {"moved": False, "reason": verdict["reason"]}
-    if run.trigger == "backfill":
-        return {"moved": False, "reason": "a backfilled retrain registers but never promotes"}
-    model, number = run.experiment.model_name, int(verdict["number"])
-    if run.catalog.alias(model, "champion") == number:
-        return {"moved": False, "reason": f"{model}@{number} is the champion already"}
-    run.catalog.set_alias(model, "champion", number, reason=verdict["reason"], expect=verdict["champion"])
-    run.catalog.set_run_data(run.id, promoted=number)
-    return {"moved": True, "reason": verdict["reason"], "version": f"{model}@{number}"}
-
-
 def finish_run(run: Run, state: str, error: str | None = None) -> str:
     """Close the run in the catalog. Returns its note: one line for people."""
-    note = with_overrides(run, gate.note(run.experiment, run.plan, run.catalog, run.id, state, error))
+    note = with_overrides(run, run_note(run.experiment, run.plan, run.catalog, run.id, state, error))
     run.catalog.finish_run(run.id, state, note, error)
     return note
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from croniter import croniter
 
+from skillsengine.pipeline.bounds import resources_of
 from skillsengine.sources.keys import key_of, period_end
 from skillsengine.spec.schema import STAGES, Experiment, StageResources
 
@@ -66,15 +67,16 @@ def upcoming(experiment: Experiment, now: datetime) -> tuple[UpcomingDag, Upcomi
     pushes = ("push",) if experiment.register.hub is not None else ()
     sweep = {"finetune": ("trials", "finetune", "select")} if experiment.sweep is not None else {}
     stages = [name for stage in STAGES for name in sweep.get(stage, (stage,))]
-    retrain = (*waits, *stages, "gate", "promote", *pushes, "report")
+    approves = ("approve",) if experiment.gate.approval == "required" else ()
+    retrain = (*waits, *stages, "gate", *approves, "promote", *pushes, "report")
     evaluations = "partition" if schedule == "partition" else "none"
     return (
-        _dag(experiment, experiment.name, schedule, [(name, name) for name in retrain], now),
+        _dag(experiment, experiment.name, schedule, [(name, resources_of(name)) for name in retrain], now),
         _dag(
             experiment,
             f"{experiment.name}.evaluations",
             evaluations,
-            [(name, "evaluate" if name == "score" else name) for name in (*waits, "score", "report")],
+            [(name, resources_of(name)) for name in (*waits, "score", "report")],
             now,
         ),
     )

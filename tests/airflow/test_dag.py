@@ -73,6 +73,30 @@ def test_a_sweep_maps_finetune_over_its_trials() -> None:
     assert [task.name for task in upcoming(experiment_of(sweep=sweep), datetime.now(UTC))[0].tasks] == SWEPT
 
 
+def test_an_approval_stands_between_gate_and_promotion() -> None:
+    approving: dict[str, Any] = {"gate": {"approval": "required", "approval_timeout": "2d"}}
+    own = {"stages": {"evaluate": {"queue": "huge", "timeout": "6h"}}}
+    retrain, evaluations = built(**approving, resources=own)
+    with_approval = [*CHAIN[:6], "approve", *CHAIN[6:]]
+    assert chain(retrain) == with_approval and chain(evaluations) == ["score", "report"]
+    for dag in (
+        retrain,
+        DagSerialization.deserialize_dag(json.loads(json.dumps(DagSerialization.to_dict(retrain)["dag"]))),
+    ):
+        assert [dag.get_task(name).queue for name in ("gate", "approve", "promote")] == ["huge", "gpu", "huge"], (
+            "who may have to score a version works where `evaluate` does"
+        )
+    assert retrain.get_task("approve").response_timeout == timedelta(days=2)
+    assert retrain.get_task("gate").execution_timeout == timedelta(hours=6)
+    assert (
+        "| gate | f1 surely better than the champion's (the first version: the untuned base's), and a person's approval |"
+        in (retrain.doc_md)
+    )
+    tasks = upcoming(experiment_of(**approving, resources=own), datetime.now(UTC))[0].tasks
+    assert [task.name for task in tasks] == with_approval
+    assert {task.name: task.queue for task in tasks}["gate"] == "huge"
+
+
 def test_only_a_partition_schedule_waits_for_data() -> None:
     retrain, evaluations = built(schedule="partition", start_date="2026-01-01")
     assert chain(retrain) == ["wait_for_data", *CHAIN]

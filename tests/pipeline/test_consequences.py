@@ -26,7 +26,12 @@ TABLE = Path(__file__).with_name("consequences.txt")
 STATIC: dict[str, Any] = {"name": "job", "schedule": "none", "data": {"source": "ads"}}
 DATED: dict[str, Any] = {**STATIC, "data": {"source": "ads/{partition}.jsonl"}}
 STAGES = ["format", "profile", "finetune", "evaluate[base]", "evaluate[lexicon]", "evaluate[adapter]", "register"]
-_OTHER: dict[str, Any] = {"data.source": "other", "data.period": "week", "tokens.max_length": 512}
+_OTHER: dict[str, Any] = {
+    "data.source": "other",
+    "data.period": "week",
+    "tokens.max_length": 512,
+    "gate.min_slice_scores": {"length=long": 0.5},
+}
 
 
 @pytest.fixture

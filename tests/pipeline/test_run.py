@@ -10,7 +10,8 @@ import pytest
 from skillsengine.pipeline.evaluations import run_evaluation
 from skillsengine.pipeline.lineage import trace
 from skillsengine.pipeline.plan import PlanError, RunOptions
-from skillsengine.pipeline.run import Run, finish_run, open_run, run_gate, run_promote, run_stage
+from skillsengine.pipeline.promotion import run_gate, run_promote
+from skillsengine.pipeline.run import Run, finish_run, open_run, run_stage
 from skillsengine.settings import Settings
 from skillsengine.spec.errors import SpecError
 from skillsengine.spec.schema import STAGES
@@ -165,9 +166,13 @@ def test_a_partition_without_labels_is_trained_for_and_scored_without_them(tmp_p
         assert {"parse_rate", "verbatim_rate", "skills_per_ad"} <= set(summary)
         assert not {"f1", "gold_skills", "token_f1"} & set(summary)
     verdict = run_gate(run)
-    assert (verdict["verdict"], verdict["reason"]) == ("undecided", "partition 2026-03 has no labels")
-    assert run_promote(run) == {"moved": False, "reason": "partition 2026-03 has no labels"}
-    assert finish_run(run, "success") == "tiny@1 · 2026-03 · no labels, so no F1"
+    why = (
+        "there are no ads to compare tiny@1 and the untuned base on: 2026-03: no labels; there is no earlier partition left "
+        "that neither was trained on"
+    )
+    assert (verdict["verdict"], verdict["reason"]) == ("undecided", why)
+    assert run_promote(run) == {"moved": False, "reason": why}
+    assert finish_run(run, "success") == f"tiny@1 · 2026-03 · no labels, so no F1 · undecided: {why}"
     version = run.catalog.resolve("tiny", "1")
     card = (Path(version.path) / "README.md").read_text()
     assert "## Scores" in card and "nan" not in card

@@ -15,7 +15,8 @@ from skillsengine.pipeline.explain import explain
 from skillsengine.pipeline.lineage import trace
 from skillsengine.pipeline.outlook import look_ahead
 from skillsengine.pipeline.plan import Plan, PlanError, find_sources, make_plan
-from skillsengine.pipeline.run import Run, finish_run, open_run, run_gate, run_stage
+from skillsengine.pipeline.promotion import run_gate
+from skillsengine.pipeline.run import Run, finish_run, open_run, run_stage
 from skillsengine.settings import Settings
 from skillsengine.spec.errors import SpecError
 from skillsengine.spec.schema import Experiment

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from skillsengine.pipeline.run import Run, finish_run, open_run, run_gate, run_promote, run_stage
+from skillsengine.pipeline.promotion import run_gate, run_promote
+from skillsengine.pipeline.run import Run, finish_run, open_run, run_stage
 from skillsengine.settings import Settings
 from skillsengine.spec.schema import STAGES, Experiment
 

@@ -108,7 +108,7 @@ def failure(about: About, error: str, judged: Message | None = None) -> Message:
 
 
 def verdict(about: About, model: str, found: Mapping[str, Any], *, moved: bool) -> Message:
-    """What the gate said of a new version; `found` as `pipeline.gate.judge` gives it, `moved` whether it is the champion now."""  # noqa: E501
+    """What the gate said of a new version; `found` as `pipeline.promotion.run_gate` gives it, `moved` whether it is the champion now."""  # noqa: E501
     number, champion = found["number"], found["champion"]
     name = f"{model}@{number}"
     if moved:
@@ -119,6 +119,17 @@ def verdict(about: About, model: str, found: Mapping[str, Any], *, moved: bool) 
         said = f"{model}@{champion} stays the champion." if champion is not None else "There is still no champion."
     details = (said, f"Gate: {found['reason']}.")
     return Message("verdict", about, headline, details, dict(found) | {"moved": moved})
+
+
+def waiting(about: About, model: str, found: Mapping[str, Any], wait: str) -> Message:
+    """A promotion that waits for a person's approval, at most for `wait` (as `7d`); `found` as for `verdict`."""
+    name, champion = f"{model}@{found['number']}", found["champion"]
+    then = f"{model}@{champion} stays the champion" if champion is not None else "there is still no champion"
+    details = (
+        f"Answer in Airflow, under the run's required actions. Without an answer within {wait} {then}.",
+        f"Gate: {found['reason']}.",
+    )
+    return Message("verdict", about, f"{name} waits for an approval", details, dict(found) | {"moved": False})
 
 
 def late(about: About, after: str, queued: str, state: str, tasks: Mapping[str, str]) -> Message:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-from skillsengine.airflow.notify.message import About, Message, failure, verdict
+from skillsengine.airflow.notify.message import About, Message, failure, verdict, waiting
 from skillsengine.airflow.notify.send import NotifyError, send
-from skillsengine.spec.schema import Experiment
+from skillsengine.spec.schema import Experiment, format_duration
 
 if TYPE_CHECKING:
     from skillsengine.pipeline.run import Run
@@ -44,6 +45,20 @@ def tell(experiment: Experiment, about: About, error: str | None, run: Run | Non
     return None
 
 
+def tell_waiting(experiment: Experiment, about: About, run: Run, found: Mapping[str, Any]) -> None:
+    """Tell that a promotion waits for a person; who is told verdicts is who can say something. Never a reason to fail."""
+    connection = experiment.notify.connection
+    if connection is None or "verdict" not in experiment.notify.on:
+        return
+    wait = format_duration(run.experiment.gate.approval_timeout)
+    try:
+        where = send(waiting(about, experiment.model_name, found, wait), connection, experiment.notify.to)
+    except NotifyError as problem:
+        log.error("nobody is told that an approval is waited for: %s", problem)
+        return
+    log.info("told that an approval is waited for: %s", where)
+
+
 def _message(experiment: Experiment, about: About, error: str | None, run: Run | None) -> Message | None:
     judged = _judged(experiment, about, run) if run is not None else None
     return judged if error is None else failure(about, error, judged)
@@ -58,5 +73,7 @@ def _judged(experiment: Experiment, about: About, run: Run) -> Message | None:
         return None
     moved = data.get("promoted") == found["number"]
     version = run.catalog.resolve(experiment.model_name, str(found["number"]))
+    if found["verdict"] == "promote" and not moved and (outcome := data.get("promotion")):
+        found = {**found, "reason": outcome["reason"]}  # refused by somebody, say
     # Neither is a run news that found everything done, and moved nothing.
     return verdict(about, experiment.model_name, found, moved=moved) if moved or version.run_id == run.id else None

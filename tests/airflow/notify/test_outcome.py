@@ -12,7 +12,8 @@ import pytest
 from skillsengine.airflow.notify import send as send_module
 from skillsengine.airflow.notify.message import About
 from skillsengine.airflow.notify.outcome import tell
-from skillsengine.pipeline.run import Run, open_run, run_gate, run_promote, run_stage
+from skillsengine.pipeline.promotion import run_gate, run_promote
+from skillsengine.pipeline.run import Run, open_run, run_stage
 from skillsengine.settings import Settings
 from skillsengine.spec.schema import STAGES, Experiment
 from tests.pipeline.project import make_project, tiny_experiment
