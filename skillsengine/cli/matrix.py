@@ -68,7 +68,7 @@ def matrix(
     print_table(matrix_table(found, metric))
     if png is not None:
         out.print(f"drawn into {png}", markup=False)
-    for line in describe_partitions(found):
+    for line in describe_partitions(found, metric):
         out.print(Text(line, style="dim"))
 
 

@@ -13,6 +13,7 @@ from skillsengine.pipeline.cells import trained_partitions
 from skillsengine.pipeline.heavy import import_heavy
 from skillsengine.pipeline.matrix import Cell, Matrix
 from skillsengine.pipeline.plan import PlanError
+from skillsengine.scoring.wording import with_half
 from skillsengine.sources.keys import STATIC_KEY
 
 METRICS = (
@@ -96,20 +97,19 @@ def _shown(cell: Cell, metric: str) -> Text:
 
 
 def _score(metrics: Mapping[str, Any], metric: str) -> Text:
-    value = metrics.get(metric)
-    if value is None:
+    if metrics.get(metric) is None:
         return Text("")
-    half = (metrics["f1_high"] - metrics["f1_low"]) / 2 if metric == "f1" and "f1_low" in metrics else None
-    return Text.assemble(f"{value:.3f}", (f" ±{half:.3f}" if half is not None else "", "dim"))
+    value, _, half = with_half(metrics, metric).partition(" ")
+    return Text.assemble(value, (f" {half}" if half else "", "dim"))
 
 
-def describe_partitions(found: Matrix) -> Iterator[str]:
+def describe_partitions(found: Matrix, metric: str) -> Iterator[str]:
     """What stands below the table."""
     yield f"{len(found.cells)} cells: {_counted(found.cells.values())}"
     if found.baselines:
         shown = "" if len(found.versions) == 1 else "; lexicon: that of the newest version's training labels"
         yield f"{len(found.distinct_baselines())} cells of baselines: {_counted(found.distinct_baselines())}{shown}"
-    if any("f1_low" in cell.metrics for cell in found.cells.values()):
+    if any(f"{metric}_low" in cell.metrics for cell in found.cells.values()):
         yield (
             "±: half of the 95% interval (bootstrap over ads). Two versions may differ although their intervals overlap: "
             "they are scored on the same ads."

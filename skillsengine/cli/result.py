@@ -9,14 +9,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from skillsengine.cli.versus import versus
 from skillsengine.pipeline.plan import Plan
 from skillsengine.scoring.matching import normalize_skill
+from skillsengine.scoring.wording import NONE, with_half
 from skillsengine.stages.rows import read_rows
 from skillsengine.storage.artifact import Artifact
 from skillsengine.storage.catalog import Catalog
 from skillsengine.storage.store import Store
 
-_NAMES = {"adapter": "the adapter", "base": "untuned base, 4-shot", "lexicon": "lexicon of training labels"}
+_NAMES = {"adapter": "the adapter", "base": "untuned base, 4-shot", "lexicon": "lexicon of the labels"}
 _EXAMPLES = 3
 
 
@@ -31,7 +33,12 @@ def show_result(plan: Plan, store: Store, catalog: Catalog, url: str | None, con
     console.print(
         "[dim]micro precision, recall and F1 over the sets of skills; parsed: answers that are a JSON list;[/]"
     )
-    console.print("[dim]verbatim: extracted skills that stand in the ad word for word[/]\n")
+    console.print("[dim]verbatim: extracted skills that stand in the ad word for word; ±: half of the 95% interval[/]")
+    for subject in ("base", "lexicon"):
+        if {"adapter", subject} <= set(cells):
+            told = versus(cells["adapter"], cells[subject], _NAMES["adapter"], f"the {_NAMES[subject]}")
+            console.print(told or "no ad of the test has labels", markup=False)
+    console.print()
     formatted = store.get("format", plan.step(f"format[{plan.partition}]").digest)
     if formatted and "adapter" in cells:
         _examples(formatted, cells["adapter"], console)
@@ -45,11 +52,12 @@ def _scores(plan: Plan, cells: dict[str, Artifact]) -> Table:
     for column in ("precision", "recall", "F1", "parsed", "verbatim"):
         table.add_column(column, justify="right")
     for subject, cell in cells.items():
-        numbers = [cell.summary.get(name) for name in ("precision", "recall", "f1", "parse_rate", "verbatim_rate")]
+        rates = [cell.summary.get(name) for name in ("parse_rate", "verbatim_rate")]
         table.add_row(
             _NAMES[subject],
-            *("–" if n is None else f"{n:.3f}" for n in numbers[:3]),
-            *("–" if n is None else f"{n:.0%}" for n in numbers[3:]),
+            *(NONE if share is None else f"{share:.3f}" for share in map(cell.summary.get, ("precision", "recall"))),
+            with_half(cell.summary),
+            *(NONE if rate is None else f"{rate:.0%}" for rate in rates),
             style="bold" if subject == "adapter" else "",
         )
     return table
@@ -58,8 +66,8 @@ def _scores(plan: Plan, cells: dict[str, Artifact]) -> Table:
 def _examples(formatted: Artifact, cell: Artifact, console: Console) -> None:
     """Three ads with what was extracted: found in green, missed in yellow, wrong in red."""
     texts = {row.id: row.text for row in read_rows(formatted)}
-    lines = cell.file("predictions.jsonl").read_text(encoding="utf-8").splitlines()
-    rows = [row for row in map(json.loads, lines) if row["gold"]]
+    with cell.file("predictions.jsonl").open(encoding="utf-8") as lines:
+        rows = [row for row in map(json.loads, lines) if row["gold"]]
     console.print("[bold]Three ads of the test[/] ([green]found[/], [yellow]missed[/], [red]extracted wrongly[/]):")
     for row in rows[:: max(1, len(rows) // _EXAMPLES)][:_EXAMPLES]:
         console.print(_example(texts[row["id"]], row))

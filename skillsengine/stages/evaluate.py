@@ -1,52 +1,54 @@
 """evaluate: one subject (adapter, untuned base, lexicon) extracts the skills of one partition's test rows, and is
 scored.
 
-Files: predictions.jsonl ({"id", "key", "gold": [..] | null, "predicted": [..], "raw", "parsed"}, one a row, in the
-rows' order), metrics.json (the summary).
+Files: predictions.jsonl ({"id", "key", "words", "gold": [..] | null, "predicted": [..], "raw", "parsed"}, one a row, in the
+rows' order, with "spans": [[first, behind the last], ..] where the labels carry offsets, and "fields": {..} where columns are
+kept); errors.jsonl ({"id", "key", "missed": [..], "invented": [..], "boundary": [[gold, predicted], ..]}, one for each labelled
+ad with errors); slices.json (`scoring.slices`); metrics.json (the summary).
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from skillsengine.scoring.errors import Errors, error_counts, errors_of
+from skillsengine.scoring.intervals import METRICS as WITH_INTERVAL
 from skillsengine.scoring.intervals import counts, interval
 from skillsengine.scoring.lexicon import Lexicon
 from skillsengine.scoring.metrics import parse_rate, set_scores, verbatim_rate
 from skillsengine.scoring.predictions import Answer, Answers
 from skillsengine.scoring.relaxed import relaxed_scores
-from skillsengine.stages.contract import Limit, NothingToScore, Progress, StageConfig, StageContext, StageError, Summary
-from skillsengine.stages.near_copies import Keys
-from skillsengine.stages.rows import Row, read_rows
-from skillsengine.stages.splits import row_index, scored_rows
-from skillsengine.stages.trained_on import near_copies_of_trained, read_keys
+from skillsengine.scoring.slices import in_short, slice_scores
+from skillsengine.scoring.spans import occurrences, span_summary
+from skillsengine.stages.contract import Progress, StageConfig, StageContext, StageError, Summary
+from skillsengine.stages.rows import Row
+from skillsengine.stages.unseen import unseen_rows
 from skillsengine.storage.artifact import Artifact
 
-VERSION = 3
+VERSION = 4
 
-PREDICTIONS, METRICS = "predictions.jsonl", "metrics.json"
+PREDICTIONS, ERRORS, SLICES, METRICS = "predictions.jsonl", "errors.jsonl", "slices.json", "metrics.json"
 LEXICON = "lexicon.json"
 _TABLE_ROWS = 50
 
 
 def run(config: StageConfig, inputs: Mapping[str, Artifact], out: Path, context: StageContext) -> Summary:
-    """Score `config.key` on the partition `inputs["format"]`; `adapter` and `lexicon` are of `inputs["finetune"]`.
-    Returns
+    """Score `config.key` on the partition `inputs["format"]`; `adapter` and `lexicon` are of `inputs["finetune"]`,
+    whose texts `inputs["profile"]` has measured. Returns
 
     {"subject", "partition", "rows", "labelled", "labelled_rows", "excluded_trained_on", "excluded_near_copies",
     "skills_per_ad", "verbatim_rate", "parse_rate", "seconds"}, with labels {"gold_skills", "predicted_skills",
-    "true_positives", "precision", "recall", "f1", "f1_low", "f1_high" (`scoring.intervals`), and what `scoring.relaxed`
-    adds}, of a model {"generated_tokens", "tokens_per_second"}, and of a model with labels {"token_precision", "token_recall",
-    "token_f1"}. Rates and scores lie between 0 and 1; `labelled` says whether any scored row has labels;
-    `skills_per_ad` is the mean number of predicted skills; `seconds` is all of the subject's work.
+    "true_positives", "precision", "recall", "f1", and of these three "..._low" and "..._high" (`scoring.intervals`),
+    "missed", "invented", "boundary" (`scoring.errors`), "slices" (`scoring.slices.in_short`), what `scoring.relaxed` adds,
+    and where labels carry offsets what `scoring.spans.span_summary` adds}, of a model {"ads_split", "parts", "ads_cut"
+    (`asking.Asked`), "generated_tokens", "tokens_per_second"}, of the untuned base {"shots"} (worked examples shown), and of
+    a model with labels {"token_precision", "token_recall", "token_f1"}. Rates and scores lie between 0 and 1; `labelled` says
+    whether any scored row has labels; `skills_per_ad` is the mean number of predicted skills; `seconds` is all of the
+    subject's work.
 
     Rows that the adapter was trained on are left out, and so are near copies of them (`near_copies`; an adapter of VERSION 1
     knows exact copies only). Of the others, at most `evaluate.max_rows` are scored, chosen by a hash of their texts, so that
@@ -56,7 +58,7 @@ def run(config: StageConfig, inputs: Mapping[str, Artifact], out: Path, context:
     """
     if config.key not in ("adapter", "base", "lexicon"):
         raise StageError(f"evaluate: `{config.key}` is no subject; it scores adapter, base or lexicon.")
-    selected = _select(config, inputs)
+    selected = unseen_rows(config, inputs)
     rows = selected.rows
     started = time.monotonic()
     if config.key == "lexicon":
@@ -67,6 +69,12 @@ def run(config: StageConfig, inputs: Mapping[str, Artifact], out: Path, context:
 
         said = answer_with_model(rows, config, inputs, context)
     seconds = time.monotonic() - started
+    lines = [_line(row, answer) for row, answer in zip(rows, said.answers, strict=True)]
+    errors = [
+        None if row.skills is None else errors_of(row.skills, answer.skills, row.text)
+        for row, answer in zip(rows, said.answers, strict=True)
+    ]
+    slices = slice_scores(lines)
     summary = {
         "subject": config.key,
         "partition": inputs["format"].key,
@@ -76,26 +84,26 @@ def run(config: StageConfig, inputs: Mapping[str, Artifact], out: Path, context:
         "excluded_trained_on": selected.trained_on,
         "excluded_near_copies": selected.near_copies,
         **score(rows, said.answers),
+        **(error_counts(found for found in errors if found is not None) if slices else {}),
+        **({"slices": in_short(slices)} if slices else {}),
         "seconds": round(seconds, 3),
         **said.measured,
     }
-    _write(out, rows, said.answers, summary)
-    shown = [
-        [row.id, row.text, _listed(row.skills), _listed(answer.skills), answer.raw, answer.parsed]
-        for row, answer in list(zip(rows, said.answers, strict=True))[:_TABLE_ROWS]
-    ]
-    context.tracker.table("predictions", ["id", "text", "gold", "predicted", "raw", "parsed"], shown)
+    _write(out, lines, errors, slices, summary)
+    _show(rows, said.answers, errors, context)
     context.tracker.summary(summary)
     return summary
 
 
 def score(rows: Sequence[Row], answers: Sequence[Answer]) -> dict[str, float | int]:
     """Skills per ad, verbatim and parse rate over all rows; over the labelled ones, if there are any, counts, precision, recall
-    and F1, the ends of F1's 95% interval, and the relaxed scores."""
+    and F1 with the ends of their 95% intervals, and the relaxed scores; over those with gold spans span scores."""
     pairs = list(zip(rows, answers, strict=True))
     labelled = [(row.skills, answer.skills) for row, answer in pairs if row.skills is not None]
+    spans = [(row.spans, occurrences(row.text, answer.skills)) for row, answer in pairs if row.spans is not None]
     return {
         **(_labelled(labelled) if labelled else {}),
+        **(span_summary(spans) if spans else {}),
         "skills_per_ad": round(sum(len(answer.skills) for answer in answers) / len(answers), 3),
         "verbatim_rate": verbatim_rate((answer.skills, row.text) for row, answer in pairs),
         "parse_rate": parse_rate(answer.parsed for answer in answers),
@@ -103,66 +111,11 @@ def score(rows: Sequence[Row], answers: Sequence[Answer]) -> dict[str, float | i
 
 
 def _labelled(pairs: Sequence[tuple[Sequence[str], Sequence[str]]]) -> dict[str, float | int]:
-    span = interval(counts(pairs), "f1")
-    return {**set_scores(pairs).as_dict(), "f1_low": span.low, "f1_high": span.high, **relaxed_scores(pairs)}
-
-
-def sample(keys: Keys, size: int | None, seed: int) -> NDArray[np.int64]:
-    """Places of at most `size` of the texts `keys`, ascending: those with the lowest hash of (seed, text), the earlier of
-    equal ones. More texts or other subjects change the choice as little as possible."""
-    if size is None or len(keys) <= size:
-        return np.arange(len(keys))
-    ranks = [hashlib.sha256(f"{seed}:{key:016x}".encode()).digest()[:8] for key in keys.tolist()]
-    order = np.argsort(np.frombuffer(b"".join(ranks), ">u8"), kind="stable")
-    return np.sort(order[:size])
-
-
-@dataclass(frozen=True)
-class _Selected:
-    """The rows to score, and how many test rows were left out because the adapter was trained on them."""
-
-    rows: list[Row]
-    trained_on: int
-    """Exact copies of trained texts."""
-    near_copies: int
-
-
-def _select(config: StageConfig, inputs: Mapping[str, Artifact]) -> _Selected:
-    spec, formatted = config.spec, inputs["format"]
-    keys = np.ascontiguousarray(row_index(formatted)["key"])
-    tested = scored_rows(formatted, spec.data.split, dated=spec.data.dated)
-    trained = near = np.zeros(len(keys), np.bool_)
-    if config.key != "base":
-        trained = tested & np.isin(keys, read_keys(inputs["finetune"]))
-        copies = near_copies_of_trained(inputs["finetune"], formatted, spec.data.split.near_copies)
-        near = tested & ~trained & np.isin(keys, copies)
-    fresh = np.flatnonzero(tested & ~trained & ~near)
-    if not len(fresh):
-        raise NothingToScore(_nothing_to_score(config, formatted, int(tested.sum())))
-    wanted = np.zeros(len(keys), np.uint8)
-    wanted[fresh[sample(keys[fresh], _size(spec.evaluate.max_rows, config.limit), spec.evaluate.seed)]] = 1
-    return _Selected(list(read_rows(formatted, wanted.tobytes())), int(trained.sum()), int(near.sum()))
-
-
-def _size(max_rows: int | None, limit: Limit | None) -> int | None:
-    sizes = [size for size in (max_rows, limit.generated if limit else None) if size is not None]
-    return min(sizes, default=None)
-
-
-def _nothing_to_score(config: StageConfig, formatted: Artifact, candidates: int) -> str:
-    where = f"evaluate[{config.key}]: no row to score in partition {formatted.key}"
-    if candidates:
-        return (
-            f"{where}: all of its {candidates} test rows stand in the adapter's training data, or are near copies of ads "
-            "there, and nothing is scored on what it was trained on. Score it on a partition outside of its training window, "
-            "or on a source with other ads."
-        )
-    split = config.spec.data.split
-    rows = formatted.summary.get("rows", "unknown number of")
-    return (
-        f"{where}: none of its {rows} rows is a test row. Give the source a file `test.jsonl`, or raise data.split.test "
-        f"(it is {split.test:g})."
-    )
+    ads = counts(pairs)
+    ends = {metric: interval(ads, metric) for metric in WITH_INTERVAL}
+    lows = {f"{metric}_low": found.low for metric, found in ends.items()}
+    highs = {f"{metric}_high": found.high for metric, found in ends.items()}
+    return {**set_scores(pairs).as_dict(), **lows, **highs, **relaxed_scores(pairs)}
 
 
 def _lexicon(rows: Sequence[Row], finetuned: Artifact, context: StageContext) -> Answers:
@@ -172,19 +125,59 @@ def _lexicon(rows: Sequence[Row], finetuned: Artifact, context: StageContext) ->
     return Answers([Answer(skills, json.dumps(skills, ensure_ascii=False), True) for skills in found])
 
 
-def _write(out: Path, rows: Sequence[Row], answers: Sequence[Answer], summary: Summary) -> None:
-    with (out / PREDICTIONS).open("w", encoding="utf-8") as file:
-        for row, answer in zip(rows, answers, strict=True):
-            line: dict[str, Any] = {
-                "id": row.id,
-                "key": row.key,
-                "gold": None if row.skills is None else list(row.skills),
-                "predicted": answer.skills,
-                "raw": answer.raw,
-                "parsed": answer.parsed,
-            }
-            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+def _line(row: Row, answer: Answer) -> dict[str, Any]:
+    """The row of predictions.jsonl."""
+    return {
+        "id": row.id,
+        "key": row.key,
+        "words": len(row.text.split()),
+        "gold": None if row.skills is None else list(row.skills),
+        **({} if row.spans is None else {"spans": [list(span) for span in row.spans]}),
+        **({"fields": dict(row.fields)} if row.fields else {}),
+        "predicted": answer.skills,
+        "raw": answer.raw,
+        "parsed": answer.parsed,
+    }
+
+
+def _write(
+    out: Path,
+    lines: Sequence[Mapping[str, Any]],
+    errors: Sequence[Errors | None],
+    slices: Mapping[str, Any],
+    summary: Summary,
+) -> None:
+    wrong = [
+        {"id": line["id"], "key": line["key"], **vars(found)}
+        for line, found in zip(lines, errors, strict=True)
+        if found
+    ]
+    for name, rows in ((PREDICTIONS, lines), (ERRORS, wrong)):
+        with (out / name).open("w", encoding="utf-8") as file:
+            file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    (out / SLICES).write_text(json.dumps(slices, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     (out / METRICS).write_text(json.dumps(summary, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _show(
+    rows: Sequence[Row], answers: Sequence[Answer], errors: Sequence[Errors | None], context: StageContext
+) -> None:
+    """The first predictions, with what is wrong about them, as a table for W&B."""
+    columns = ["id", "text", "gold", "predicted", "missed", "invented", "raw", "parsed"]
+    shown = [
+        [
+            row.id,
+            row.text,
+            _listed(row.skills),
+            _listed(answer.skills),
+            _listed(None if found is None else found.missed),
+            _listed(None if found is None else found.invented),
+            answer.raw,
+            answer.parsed,
+        ]
+        for row, answer, found in list(zip(rows, answers, errors, strict=True))[:_TABLE_ROWS]
+    ]
+    context.tracker.table("predictions", columns, shown)
 
 
 def _listed(skills: Sequence[str] | None) -> str | None:

@@ -44,7 +44,9 @@ def draw(
             # Dark fields are those of low scores.
             color = "white" if value < 0.6 * top else "black"
             gold = f"\n{metrics['gold_skills']}" if "gold_skills" in metrics else ""
-            axes.text(column, row, f"{value:.2f}{gold}", ha="center", va="center", color=color, fontsize=7)
+            low, high = metrics.get(f"{metric}_low"), metrics.get(f"{metric}_high")
+            half = "" if low is None or high is None else f" ±{(high - low) / 2:.2f}"
+            axes.text(column, row, f"{value:.2f}{half}{gold}", ha="center", va="center", color=color, fontsize=7)
             continue
         text, hatch = _MARKS[state]
         axes.text(column, row, text, ha="center", va="center", color="#555555", fontsize=9)
@@ -54,6 +56,6 @@ def draw(
     axes.set_ylabel("scored on")
     axes.set_title(title, fontsize=10, loc="left")
     figure.colorbar(image, ax=axes, label=metric)
-    legend = "below the score: gold skills · hatched: trained on · dot: missing · ?: unlabelled"
+    legend = "±: half of the 95% interval · below the score: gold skills · hatched: trained on · dot: missing · ?: unlabelled"
     axes.annotate(legend, (0, 0), (0, -50), xycoords="axes fraction", textcoords="offset points", va="top", fontsize=6)
     figure.savefig(path)

@@ -79,7 +79,7 @@ def test_the_result_holds_scores_examples_and_where_to_look(run: Run) -> None:
     shown = console()
     show_result(run.plan, run.store, run.catalog, "http://127.0.0.1:8080", shown)
     text = printed(shown)
-    for line in ("the adapter", "untuned base, 4-shot", "lexicon of training labels", "tiny on 2026-03 (8 ads)"):
+    for line in ("the adapter", "untuned base, 4-shot", "lexicon of the labels", "tiny on 2026-03 (8 ads)"):
         assert line in text
     assert text.count("→") == 3
     assert "http://127.0.0.1:8080/dags/tiny" in text

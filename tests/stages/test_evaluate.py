@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,25 +11,28 @@ import pytest
 import torch
 
 from skillsengine.modeling.answers import render_answer
+from skillsengine.modeling.backend import TransformersBackend
 from skillsengine.modeling.base import load_base
 from skillsengine.modeling.generate import generate
 from skillsengine.modeling.recorded import load_recorded
 from skillsengine.pipeline.graph import SUBJECTS
 from skillsengine.scoring.few_shot import preamble
+from skillsengine.scoring.slices import slice_scores
 from skillsengine.spec.schema import Base, Evaluate
-from skillsengine.stages import answering, evaluate
+from skillsengine.stages import evaluate
 from skillsengine.stages.contract import Limit, StageError
-from skillsengine.stages.evaluate import sample
 from skillsengine.stages.row_writer import write_rows
 from skillsengine.stages.rows import Row, normalized_key
 from skillsengine.stages.splits import signed_texts
 from skillsengine.stages.trained_on import write_trained_on
+from skillsengine.stages.unseen import sample
 from skillsengine.storage.artifact import Artifact
 from tests.stages.finetuned import BASE, TEMPLATE, make_finetuned
 from tests.stages.formatted import ad_text, formatted, row
 from tests.stages.golden_files import check_golden
 from tests.stages.support import Surroundings, as_artifact, config_for, experiment
 
+INTERVAL = re.compile("_(low|high)$")
 ADS = {
     "nurse": ("A nurse with wound care and Spanish.", ("wound care", "Spanish")),
     "welder": ("A welder: TIG welding, SQL and wound care.", ("TIG welding", "SQL")),
@@ -83,15 +87,18 @@ def test_the_lexicon_is_scored_without_a_model(tmp_path: Path) -> None:
     assert predictions[1] == {
         "id": "welder",
         "key": ad("welder").key,
+        "words": 8,
         "gold": ["TIG welding", "SQL"],
         "predicted": ["SQL", "wound care"],
         "raw": '["SQL", "wound care"]',
         "parsed": True,
     }
     assert [row["gold"] for row in predictions] == [["wound care", "Spanish"], ["TIG welding", "SQL"], [], None]
-    assert summary["f1_low"] < summary["f1"] < summary["f1_high"]
+    for metric in ("precision", "recall", "f1"):
+        assert summary[f"{metric}_low"] <= summary[metric] <= summary[f"{metric}_high"]
+    assert summary["f1_low"] < summary["f1_high"]
     # Counted by hand: nurse finds one of two skills, welder one of two with one invented, the clerk's ad has none.
-    assert {k: v for k, v in {**summary, "seconds": 0}.items() if k not in ("f1_low", "f1_high")} == {
+    assert {k: v for k, v in {**summary, "seconds": 0}.items() if k != "slices" and not INTERVAL.search(k)} == {
         "subject": "lexicon",
         "partition": "2026-06",
         "rows": 4,
@@ -118,15 +125,60 @@ def test_the_lexicon_is_scored_without_a_model(tmp_path: Path) -> None:
         "empty_ads": 1,
         "empty_ads_hit": 0,
         "false_positives_on_empty": 0,
+        "false_positive_ads": 0.0,
+        "false_positives_per_empty_ad": 0.0,
+        "missed": 2,
+        "invented": 1,
+        "boundary": 0,
         "verbatim_rate": 1.0,
         "parse_rate": 1.0,
         "seconds": 0,
     }
     assert around.tracker.values == summary
     assert around.tracker.tables["predictions"][:2] == [
-        ["id", "text", "gold", "predicted", "raw", "parsed"],
-        ["nurse", ADS["nurse"][0], "wound care, Spanish", "wound care", '["wound care"]', True],
+        ["id", "text", "gold", "predicted", "missed", "invented", "raw", "parsed"],
+        ["nurse", ADS["nurse"][0], "wound care, Spanish", "wound care", "Spanish", "", '["wound care"]', True],
     ]
+    assert around.tracker.tables["predictions"][4][4:6] == [None, None], "nobody knows what is missed without labels"
+
+
+def test_errors_and_slices_stand_beside_the_predictions(tmp_path: Path) -> None:
+    finetuned = make_finetuned(tmp_path, lexicon=["wound care", "SQL", "TIG"])
+    long = Row("long", "SQL " * 501, ("SQL",), "f" * 16, "test")
+    summary, predictions, _ = run("lexicon", tmp_path, [*(ad(name) for name in ADS), long], finetuned)
+    out = tmp_path / "out-0"
+    assert [json.loads(line) for line in (out / "errors.jsonl").read_text().splitlines()] == [
+        {"id": "nurse", "key": ad("nurse").key, "missed": ["Spanish"], "invented": [], "boundary": []},
+        {
+            "id": "welder",
+            "key": ad("welder").key,
+            "missed": ["TIG welding"],
+            "invented": ["TIG", "wound care"],
+            "boundary": [["TIG welding", "TIG"]],
+        },
+    ]
+    assert (summary["missed"], summary["invented"], summary["boundary"]) == (2, 2, 1)
+    slices = json.loads((out / "slices.json").read_text())
+    assert slices == slice_scores(predictions)
+    assert {name: part["ads"] for name, part in slices.items()} == {"length=short": 3, "length=long": 1}
+    assert summary["slices"]["length=short"] == {
+        name: round(slices["length=short"][name], 4) for name in ("ads", "gold_skills", "f1", "f1_low", "f1_high")
+    }
+
+
+def test_spans_and_fields_of_the_rows_are_scored_and_kept(tmp_path: Path) -> None:
+    finetuned = make_finetuned(tmp_path, lexicon=["wound care", "SQL"])
+    nurse, welder = ad("nurse"), ad("welder")
+    # Of two ads "wound care" and "SQL" are found; the spans of the second ad hold "TIG welding" and "SQL".
+    spans = {"nurse": ((13, 23), (28, 35)), "welder": ((10, 21), (23, 26))}
+    rows = [replace(row, spans=spans[row.id], fields={"source": row.id[0]}) for row in (nurse, welder)]
+    summary, predictions, _ = run("lexicon", tmp_path, [*rows, ad("clerk")], finetuned)
+    assert [row.get("spans") for row in predictions] == [[[13, 23], [28, 35]], [[10, 21], [23, 26]], None]
+    assert [row.get("fields") for row in predictions] == [{"source": "n"}, {"source": "w"}, None]
+    assert (summary["span_ads"], summary["span_strict_precision"], summary["span_strict_recall"]) == (2, 2 / 3, 0.5)
+    assert summary["span_strict_f1_low"] <= summary["span_strict_f1"] <= summary["span_strict_f1_high"]
+    assert [name for name in summary["slices"] if "source" in name] == ["source=n", "source=w", "source=none"]
+    assert not [name for name in run("lexicon", tmp_path, [nurse], finetuned)[0] if name.startswith("span")]
 
 
 def test_golden(tmp_path: Path) -> None:
@@ -136,6 +188,8 @@ def test_golden(tmp_path: Path) -> None:
     shots = [(shot.text, render_answer(shot.skills)) for shot in Evaluate().shots]
     outputs = {
         "predictions.jsonl": "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in predictions),
+        "errors.jsonl": (tmp_path / "out-0" / "errors.jsonl").read_text(encoding="utf-8"),
+        "slices.json": (tmp_path / "out-0" / "slices.json").read_text(encoding="utf-8"),
         "metrics.json": json.dumps(summary | {"seconds": 0}, indent=1, sort_keys=True) + "\n",
         "few_shot.txt": preamble(TEMPLATE, shots) + ad("nurse").prompt(TEMPLATE) + "\n",
     }
@@ -236,7 +290,7 @@ def test_without_labels_only_the_label_free_rates_are_there(tmp_path: Path) -> N
         summary, predictions, _ = run(subject, tmp_path, [ad("unknown")], finetuned)
         assert (summary["labelled"], summary["labelled_rows"]) == (False, 0)
         assert {"verbatim_rate", "parse_rate", "skills_per_ad"} <= set(summary)
-        assert not {"precision", "recall", "f1", "gold_skills", "token_f1"} & set(summary)
+        assert not {"precision", "recall", "f1", "gold_skills", "token_f1", "missed", "slices"} & set(summary)
         assert predictions[0]["gold"] is None
 
 
@@ -313,7 +367,7 @@ def test_a_lack_of_memory_says_what_to_change(tmp_path: Path, monkeypatch: pytes
     def full(*args: object, **kwargs: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nmore")
 
-    monkeypatch.setattr(answering, "generate", full)
+    monkeypatch.setattr(TransformersBackend, "generate", full)
     with pytest.raises(StageError) as caught:
         run("adapter", tmp_path, [ad("nurse")], make_finetuned(tmp_path))
     assert str(caught.value) == (
