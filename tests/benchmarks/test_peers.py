@@ -1,0 +1,107 @@
+"""What `benchmarks.peers` counts, and that docs/scoring.md quotes what was recorded."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks._peers_ads import Ad, Paragraph, paragraphs, read_ads, read_lines, write_lines
+from benchmarks._peers_scores import counted, ratios, read_said, row_of, table, without_differences
+from benchmarks._peers_sides import finish
+from benchmarks._record import read_rows
+from skillsengine.scoring.spans import occurrences, span_scores
+from tests.conftest import PROJECT
+
+
+def test_the_page_quotes_the_recorded_figures() -> None:
+    """`python -m benchmarks.peers --work DIR --only` prints the tables."""
+    assert table(read_rows("peers")) in (PROJECT / "docs" / "scoring.md").read_text("utf-8")
+
+
+FIRST, SECOND = "You know SQL and Python.", "We use SQL. Git is a plus."
+
+
+def ad(name: str, *, near_copy: bool = False) -> Ad:
+    text = f"{FIRST}\n{SECOND}"
+    parts = (Paragraph(f"{name}-0", FIRST, ("SQL", "Python")), Paragraph(f"{name}-1", SECOND, ("SQL",)))
+    spans = frozenset({(9, 12), (17, 23), (32, 35)})
+    assert sorted(text[start:end] for start, end in spans) == ["Python", "SQL", "SQL"]
+    return Ad(name, text, ("SQL", "Python"), spans, near_copy, parts)
+
+
+ADS = [ad("a"), ad("b"), ad("c", near_copy=True)]
+
+
+def write(folder: Path, side: str, skills: dict[str, list[str]], ads: list[dict[str, object]] | None = None) -> None:
+    rows = [{"id": name, "skills": found, "parsed": bool(found)} for name, found in skills.items()]
+    write_lines(folder / f"{side}-paragraphs.jsonl", rows)
+    if ads is not None:
+        write_lines(folder / f"{side}-ads.jsonl", ads)
+    finish(folder, side, lambda: {"made": side})
+
+
+def every(found: list[str]) -> dict[str, list[str]]:
+    return {part.id: found for each in ADS for part in each.paragraphs}
+
+
+def test_an_ad_is_the_union_of_its_paragraphs_and_a_skill_stands_wherever_it_is_written(tmp_path: Path) -> None:
+    write(tmp_path, "ours", every(["sql", "SQL", "Git"]))
+    said = read_said(ADS, tmp_path, "ours")
+    assert said is not None and said.ads["a"] == ["sql", "SQL", "Git"]
+    # Gold, found, both. Of a paragraph `sql` and `SQL` are one skill; `Git` is in none of the marks.
+    assert counted(ADS[:1], said, "paragraphs").tolist() == [[3, 4, 2]]
+    assert counted(ADS[:1], said, "ads").tolist() == [[2, 2, 1]]
+    assert counted(ADS[:1], said, "spans").tolist() == [[3, 3, 2]]
+    strict = span_scores([(sorted(ADS[0].spans), said.spans["a"])])
+    assert strict["span_strict_f1"] == pytest.approx(2 * 2 / (3 + 3))
+
+
+def test_a_side_that_knows_where_its_skills_stand_is_taken_at_its_word(tmp_path: Path) -> None:
+    whole = [{"id": each.id, "skills": ["SQL"], "spans": [[9, 12]]} for each in ADS]
+    write(tmp_path, "spacy", every(["SQL"]), whole)
+    said = read_said(ADS, tmp_path, "spacy")
+    assert said is not None and said.spans["a"] == [(9, 12)]
+    assert counted(ADS[:1], said, "spans").tolist() == [[3, 1, 1]]
+
+
+def test_a_row_has_both_sets_of_ads_and_what_ours_is_better_by(tmp_path: Path) -> None:
+    write(tmp_path, "ours", every(["SQL"]))
+    write(tmp_path, "esco", every([]), [{"id": each.id, "skills": []} for each in ADS])
+    ours, esco = read_said(ADS, tmp_path, "ours"), read_said(ADS, tmp_path, "esco")
+    assert ours is not None and esco is not None and read_said(ADS, tmp_path, "base") is None
+    rows = [row_of(ADS, ours, "ours", ours), row_of(ADS, esco, "esco", ours)]
+    mine, theirs = rows[0]["scores"]["paragraphs"]["with"], rows[1]["scores"]["paragraphs"]["without"]
+    assert (mine["ads"], mine["gold"], mine["found"], mine["both"], mine["f1"]) == (3, 9, 6, 6, 0.8)
+    assert (theirs["ads"], theirs["f1"], theirs["ours_minus_it"]["f1"]) == (2, 0.0, 0.8)
+    assert (rows[0]["parse_rate"], rows[1]["parse_rate"], rows[0]["verbatim_rate"]) == (1.0, 0.0, 1.0)
+    # Of three ads a permutation test says nothing, however good the one and bad the other.
+    assert ratios(rows)["ours to esco, ads, with near copies"] == "no difference seen (+0.667, +0.667 to +0.667)"
+    assert ratios([rows[0], without_differences(rows[1])]) == {}
+    assert table(rows).splitlines()[:4] == [
+        "| all 3 ads | paragraphs, set F1 | whole ads, set F1 | whole ads, strict span F1 |",
+        "| --- | --- | --- | --- |",
+        "| ours: SmolLM2-135M, LoRA | 0.800 (0.800 to 0.800) | 0.667 (0.667 to 0.667) | 0.800 (0.800 to 0.800) |",
+        "| ESCO names, looked up | 0.000 (0.000 to 0.000); no difference seen | 0.000 (0.000 to 0.000); no difference seen "
+        "| 0.000 (0.000 to 0.000); no difference seen |",
+    ]
+
+
+def test_a_side_that_is_done_is_not_made_again(tmp_path: Path) -> None:
+    write(tmp_path, "esco", every(["SQL"]))
+    finish(tmp_path, "esco", lambda: pytest.fail("made again"))
+    assert json.loads((tmp_path / "esco.json").read_text()) == {"made": "esco"}
+    assert [row["skills"] for row in read_lines(tmp_path / "esco-paragraphs.jsonl")] == [["SQL"]] * 6
+
+
+@pytest.mark.shared
+def test_the_ads_of_the_test_split_are_whole() -> None:
+    ads = read_ads()
+    assert (len(ads), sum(each.near_copy for each in ads)) == (65, 9)
+    assert sum(len(each.paragraphs) for each in ads) == len(paragraphs("test")) == 394
+    # What the page says of the marks themselves.
+    as_strings = [(sorted(each.spans), occurrences(each.text, each.skills)) for each in ads]
+    assert span_scores(as_strings)["span_strict_f1"] == pytest.approx(0.926, abs=5e-4)
+    # The paragraphs are the ad, cut: what reads them reads all of it.
+    assert ["\n".join(part.text for part in each.paragraphs) for each in ads] == [each.text for each in ads]
