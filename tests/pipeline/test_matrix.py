@@ -18,6 +18,7 @@ from skillsengine.settings import Settings
 from skillsengine.sources.errors import SourceError
 from skillsengine.sources.find import Source
 from skillsengine.sources.local import LocalPlace
+from skillsengine.spec.schema import Experiment
 from skillsengine.stages.contract import StageError
 from skillsengine.storage.catalog import Catalog, CatalogError
 from tests.pipeline.project import make_project, tiny_experiment, write_copies, write_month
@@ -26,6 +27,7 @@ from tests.pipeline.whole import run_whole
 MONTHS = ("2026-01", "2026-02", "2026-03", "2026-04", "2026-06")
 NOW = datetime(2026, 7, 15, tzinfo=UTC)
 SPEC: dict[str, Any] = {"train": {"epochs": 1, "per_device_batch_size": 4, "sample_predictions": 0}}
+CHEAP = SPEC | {"evaluations": {"baselines": ["lexicon"]}}
 
 
 @pytest.fixture(scope="module")
@@ -52,10 +54,13 @@ def wanted(found: Matrix) -> list[tuple[int, str]]:
     return list(dict.fromkeys((cell.version, cell.partition) for cell in found.missing()))
 
 
-def fill(settings: Settings, run_id: str, cells: list[tuple[int, str]]) -> tuple[dict[str, Any], Run]:
+def fill(
+    settings: Settings, run_id: str, cells: list[tuple[int, str]], experiment: Experiment | None = None
+) -> tuple[dict[str, Any], Run]:
+    experiment = experiment or tiny_experiment(**SPEC)
     run = open_run(
-        tiny_experiment(**SPEC),
-        dag_id="tiny.evaluations",
+        experiment,
+        dag_id=f"{experiment.name}.evaluations",
         run_id=run_id,
         settings=settings,
         kind="evaluations",
@@ -171,49 +176,35 @@ def test_filling_and_what_changes_afterwards(settings: Settings) -> None:
     assert filled["done"] == 3 and cell.state == "unlabelled" and "f1" not in cell.metrics
 
 
-def listed(name: str, settings: Settings, run_id: str, cells: list[tuple[int, str]]) -> tuple[dict[str, Any], Run]:
-    run = open_run(
-        tiny_experiment(name, **SPEC),
-        dag_id=f"{name}.evaluations",
-        run_id=run_id,
-        settings=settings,
-        kind="evaluations",
-        cells=cells,
-    )
-    return run_evaluation(run), run
-
-
 def test_a_cell_of_near_copies_is_marked_and_never_tried_again(settings: Settings) -> None:
     """Promise 4: another month that repeats the training ads with a word more is not scored, whoever scores it."""
     folder = settings.project / "data" / "ads"
+    other, resumed = (tiny_experiment(name, **CHEAP) for name in ("other", "resumed"))
     write_copies(folder / "2026-02.jsonl", "a", "soon")
-    run_whole(tiny_experiment("other", **SPEC), settings, "copies", partition="2026-03")
+    run_whole(other, settings, "copies", partition="2026-03")
     write_copies(folder / "2026-05.jsonl", "b", "now")
-    result, _ = listed("other", settings, "b1", [(1, "2026-05"), (1, "2026-06")])
-    assert result["done"] == 3, "2026-06 and its baselines"
+    result, _ = fill(settings, "b1", [(1, "2026-05"), (1, "2026-06")], other)
+    assert result["done"] == 2, "2026-06 and its lexicon"
     [(name, reason)] = result["not_scored"].items()
     assert name == "other@1 on 2026-05" and "near copies" in reason
 
-    def look(name: str = "other") -> Matrix:
-        catalog = Catalog.open(settings.catalog_url)
-        return build_matrix(tiny_experiment(name, **SPEC), settings, catalog, now=NOW, first="2026-05")
+    def look(experiment: Experiment = other) -> Matrix:
+        return build_matrix(experiment, settings, Catalog.open(settings.catalog_url), now=NOW, first="2026-05")
 
     assert look().cells[1, "2026-05"].state == "trained on" and look().missing() == []
     assert not [key for _, _, key in look().baselines if key == "2026-05"], "no baseline beside nothing"
-    again, run = listed("other", settings, "b2", [(1, "2026-05")])
+    again, run = fill(settings, "b2", [(1, "2026-05")], other)
     assert again["not_scored"] == {name: reason} and run.catalog.steps_of(run.id) == [], "it is not tried again"
 
     # A version of the same adapter, found in the cache: what it was trained on goes with the adapter.
-    cached = run_whole(tiny_experiment("resumed", **SPEC), settings, "resumed", partition="2026-03")
+    cached = run_whole(resumed, settings, "resumed", partition="2026-03")
     assert {step.state for step in cached.catalog.steps_of(cached.id) if step.stage == "finetune"} == {"cached"}
-    assert look("resumed").cells[1, "2026-05"].state == "missing"
-    result, _ = listed("resumed", settings, "b3", [(1, "2026-05")])
-    assert result["done"] == 0 and look("resumed").cells[1, "2026-05"].state == "trained on"
+    assert look(resumed).cells[1, "2026-05"].state == "missing"
+    result, _ = fill(settings, "b3", [(1, "2026-05")], resumed)
+    assert result["done"] == 0 and look(resumed).cells[1, "2026-05"].state == "trained on"
 
     write_month(folder / "2026-05.jsonl", "2026-05")
     assert look().cells[1, "2026-05"].state == "missing", "new bytes, a new try"
-    result, _ = listed("other", settings, "b4", [(1, "2026-05")])
-    assert result["done"] == 3 and look().cells[1, "2026-05"].state == "scored"
 
 
 def test_a_month_that_was_trained_on_is_left_out_by_every_way(settings: Settings) -> None:
