@@ -42,6 +42,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     return settings
 
 
+@pytest.mark.nightly
 def test_each_is_scored_by_its_own_base_and_prompt_and_a_champion_that_is_gone_is_told(settings: Settings) -> None:
     """In one test, since each step begins where the last one ended."""
     one = tiny_experiment("one", **SHARED)
@@ -95,4 +96,5 @@ def test_the_verdict_is_a_small_run_of_weights_and_biases(tmp_path: Path, monkey
             summary |= items(record.summary.update)
     assert summary["verdict"] == "promote" and summary["reason"] == verdict["reason"]
     assert summary["challenger"] == pytest.approx(verdict["scores"]["challenger"])
-    assert "partitions" in summary, "the table"
+    history = [items(record.history.item) for record in told if record.HasField("history")]
+    assert any("partitions/nrows" in moment for moment in history), history
