@@ -7,14 +7,19 @@ from typing import Any
 
 from skillsengine.pipeline.drift import label_free, phrase
 from skillsengine.pipeline.plan import Plan
+from skillsengine.scoring.wording import with_half
 from skillsengine.spec.schema import Experiment
 from skillsengine.storage.catalog import Catalog
 
 
-def run_note(experiment: Experiment, plan: Plan, catalog: Catalog, run_pk: int, state: str, error: str | None) -> str:
-    """The note of a retrain run that ended in `state`; `error` is what its failed task said."""
+def run_note(
+    experiment: Experiment, plan: Plan | None, catalog: Catalog, run_pk: int, state: str, error: str | None
+) -> str:
+    """The note of a run that ended in `state`; `error` is what its failed task said. One that fills cells has no plan."""
     if state != "success":
         return f"{state}: {error or 'see the log of the failed task'}"
+    if plan is None:
+        return "done"
     version = catalog.find_version(experiment.model_name, plan.adapter.digest)
     if version is None or version.state != "ready":
         return "done; nothing was registered (a smoke test, or stopped before `register`)"
@@ -23,11 +28,11 @@ def run_note(experiment: Experiment, plan: Plan, catalog: Catalog, run_pk: int, 
     if steps and all(step.state == "cached" for step in steps.values()):
         return f"unchanged since {name}"
     scores = {
-        subject: steps[f"evaluate[{subject}]"].summary.get("f1")
+        subject: steps[f"evaluate[{subject}]"].summary
         for subject in ("adapter", "base", "lexicon")
         if f"evaluate[{subject}]" in steps
     }
-    shown = ", ".join(f"{subject} {score:.3f}" for subject, score in scores.items() if isinstance(score, float))
+    shown = ", ".join(f"{subject} {with_half(found)}" for subject, found in scores.items() if "f1" in found)
     chosen = steps[plan.adapter.id].summary if plan.adapter.id in steps else {}
     lost = f" ({chosen['diverged']} diverged)" if chosen.get("diverged") else ""
     trial = f" · best of {chosen['trials']} trials: {chosen['trial']}{lost}" if "trials" in chosen else ""

@@ -254,7 +254,8 @@ def _record_version(run: Run, result: StepResult) -> None:
 
 def finish_run(run: Run, state: str, error: str | None = None) -> str:
     """Close the run in the catalog. Returns its note: one line for people."""
-    note = with_overrides(run, run_note(run.experiment, run.plan, run.catalog, run.id, state, error))
+    plan = None if run.cells else run.plan
+    note = with_overrides(run, run_note(run.experiment, plan, run.catalog, run.id, state, error))
     run.catalog.finish_run(run.id, state, note, error)
     return note
 

@@ -120,6 +120,20 @@ def test_scores_by_hand_tell_what_was_overridden(project: Path) -> None:
     assert result["note"] == "2026-03: tiny@1 F1 0.500 · overridden: evaluate.max_rows: null -> 3"
 
 
+@pytest.mark.parametrize(
+    ("state", "note"), [("success", "3 cells filled, 1 were there"), ("failed", "failed: score: gone")]
+)
+def test_a_run_that_fills_cells_has_a_note(project: Path, state: str, note: str) -> None:
+    """It has no partition and no plan of its own."""
+    _, evaluations = build(tiny_experiment().model_dump_json(), source="s", digest="d", project=str(project))
+    given = make_context("tiny.evaluations", states={"score": state}, params={"cells": ["1@2026-02", "1@2026-03"]})
+    given["ti"].xcoms["score", "return_value"] = {"done": 3, "cached": 1, "not_scored": {}}
+    given["ti"].xcoms["score", "error"] = "gone"
+    assert evaluations.get_task("report").execute(given)["note"] == note
+    [run] = Catalog.open(f"sqlite:///{project / '.skillsengine' / 'catalog.db'}").list_runs()
+    assert (run.state, run.note) == (state, note)
+
+
 def told(monkeypatch: pytest.MonkeyPatch, sink: PostSink) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_TEAM", f"http://127.0.0.1:{sink.port}")
     monkeypatch.setattr("skillsengine.airflow.report.airflow_address", lambda: None)

@@ -13,7 +13,7 @@ from skillsengine.pipeline.cells import CellLayout
 from skillsengine.pipeline.evaluations import run_evaluation
 from skillsengine.pipeline.matrix import Matrix, build_matrix
 from skillsengine.pipeline.plan import PlanError, RunOptions
-from skillsengine.pipeline.run import Run, open_run
+from skillsengine.pipeline.run import Run, finish_run, open_run
 from skillsengine.settings import Settings
 from skillsengine.sources.errors import SourceError
 from skillsengine.sources.find import Source
@@ -294,3 +294,5 @@ def test_a_partition_that_went_away_since_the_plan(settings: Settings) -> None:
         StageError, match=r"2026-08\.jsonl: not there any more; it was when the plan was made. Put it back"
     ):
         run_evaluation(run)
+    assert finish_run(run, "failed", "the month is gone") == "failed: the month is gone"
+    assert finish_run(run, "success") == "done"
