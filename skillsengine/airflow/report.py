@@ -23,6 +23,7 @@ from skillsengine.airflow.notify.message import About, run_url
 from skillsengine.airflow.notify.outcome import tell
 from skillsengine.airflow.request import read_request, trigger_of
 from skillsengine.airflow.tasks import ERROR_KEY
+from skillsengine.scoring.wording import with_half
 from skillsengine.settings import Settings
 from skillsengine.spec.schema import Experiment
 
@@ -114,7 +115,7 @@ class ReportTask(BaseOperator):  # type: ignore[misc]  # airflow ships no types
             return work.filled(result)
         cells: Mapping[str, Mapping[str, Any]] = result.get("cells", {})
         shown = [
-            f"{name} F1 {metrics['f1']:.3f}" if "f1" in metrics else f"{name} {label_free(metrics)}"
+            f"{name} F1 {with_half(metrics)}" if "f1" in metrics else f"{name} {label_free(metrics)}"
             for name, metrics in cells.items()
         ]
         shown += [f"{name} not scored: it was trained on these ads" for name in result.get("not_scored", {})]

@@ -138,13 +138,21 @@ def _scores(row: VersionRow) -> Table:
         table.add_column(column, justify="left" if column == "scored" else "right")
     for subject, name in SUBJECTS.items():
         if found := row.metrics.get(subject):
-            shares = ("precision", "recall", "f1", "parse_rate", "verbatim_rate")
+            precision, recall, *rates = (
+                found.get(key) for key in ("precision", "recall", "parse_rate", "verbatim_rate")
+            )
             table.add_row(
                 f"{name} on {found.get('partition')}",
-                *(with_half(found, key) for key in shares),
+                *(_share(value) for value in (precision, recall)),
+                with_half(found),
+                *(_share(value) for value in rates),
                 *(str(found.get(key, NONE)) for key in ("rows", "gold_skills")),
             )
     return table
+
+
+def _share(value: float | None) -> str:
+    return NONE if value is None else f"{value:.3f}"
 
 
 def _differences(row: VersionRow, store: Store) -> Iterator[str]:

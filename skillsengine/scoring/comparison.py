@@ -30,8 +30,6 @@ class Comparison:
     scores_b: SetScores
     ads: tuple[tuple[Sequence[str], Sequence[str], Sequence[str]], ...] = ()
     """(gold, predicted by a, predicted by b) of each of these ads."""
-    rows_a: tuple[Mapping[str, Any], ...] = ()
-    """The same ads as they stand in the predictions of a: what `slices` needs for the scores of parts of them."""
 
     @property
     def difference(self) -> float:
@@ -67,14 +65,7 @@ def compare(
     scores_b = set_scores((b["gold"], b["predicted"]) for _, b in shared)
     ads = tuple((a["gold"], a["predicted"], b["predicted"]) for a, b in shared)
     return Comparison(
-        metric,
-        len(shared),
-        getattr(scores_a, metric),
-        getattr(scores_b, metric),
-        scores_a,
-        scores_b,
-        ads,
-        tuple(a for a, _ in shared),
+        metric, len(shared), getattr(scores_a, metric), getattr(scores_b, metric), scores_a, scores_b, ads
     )
 
 

@@ -239,8 +239,9 @@ def test_results_for_people() -> None:
     assert work.describe(result) == ["profile: 1.3 s · rows 3 · share 0.1235", "keep: no better"]
     assert work.describe({"moved": False, "reason": "a backfill"}) == ["not moved: a backfill"]
     assert work.describe({"moved": True, "version": "tiny@2", "reason": ""}) == ["champion is now tiny@2"]
-    scores = {"cells": {"tiny@1": {"f1": 0.5, "rows": 3}}, "passed_over": ["champion"]}
-    assert work.describe(scores) == ["tiny@1 · f1 0.5", "passed over, as they name no version: champion"]
+    cell = {"f1": 0.5, "f1_low": 0.4, "f1_high": 0.6, "rows": 3}
+    scores = {"cells": {"tiny@1": cell}, "passed_over": ["champion"]}
+    assert work.describe(scores) == ["tiny@1 · f1 0.500 ±0.100", "passed over, as they name no version: champion"]
 
 
 def test_every_task_of_the_dags_has_its_work() -> None:

@@ -41,6 +41,11 @@ def test_show_tells_what_a_version_is(command: Command, done: Run) -> None:
     assert "base        base, quantization none" in said.out
     assert "adapter on 2026-03" in said.out
     assert "4-shot base on 2026-03" in said.out
+    assert re.search(r"adapter on 2026-03 +0\.\d{3} +0\.\d{3} +0\.\d{3} ±0\.\d{3} ", said.out)
+    for baseline in ("4-shot base", "lexicon"):
+        assert re.search(rf"F1 against {baseline}: ((adapter|{baseline}) is better by|no difference seen \()", said.out)
+    assert re.search(r"length=short +0\.\d{3} ±0\.\d{3} +8 +16\n", said.out)
+    assert re.search(r"F1: adapter 0\.\d{3} \(0\.\d{3} to \d\.\d{3}\), 4-shot base", command("versions").out)
     assert "skillsengine lineage tiny@1" in said.out
 
 
@@ -81,7 +86,7 @@ def test_in_a_narrow_terminal_cells_fold(command: Command, monkeypatch: pytest.M
     monkeypatch.setattr(console.out, "_force_terminal", True)
     monkeypatch.setattr(console.out, "_width", 60)
     shown = re.sub(r"\x1b\[[0-9;]*m", "", command("show", "tiny@1").out)
-    scores = shown[shown.index("scored") : shown.index("skills of an ad")].splitlines()
+    scores = shown[shown.index("scored") : shown.index("F1 against")].splitlines()
     assert max(map(len, scores)) <= 60
     assert re.search(r"4-shot\s+base on\s+2026-03", "\n".join(line[:9] for line in scores))
 
