@@ -6,14 +6,14 @@
 Series:
   volume    54 months of 120 ads (`../shared/data/history/hn`) x 3 versions of a seeded tiny Llama. A cell scores a sample of
             `--rows` ads (evaluate.max_rows): what a cell costs beside the model's own work is what counts here
-  reality   SmolLM2 on 10 ads a month x 6 months, answers of at most 32 tokens
+  reality   SmolLM2 on 10 ads a month x 6 months, answers of at most 16 tokens, the lexicon for a baseline
   airflow   a tiny Llama on 8 ads a month x 6 months under the embedded Airflow: one run for all cells, against Airflow's own
             backfill, which makes a run for each partition
 
-Each fills the empty matrix, asks again, adds a month and changes one. `grouped` fills the same cells in one run and by a run a
-cell (their samples have other seeds and hold the same ads): what a further run costs is its fixed cost, what is left of a cell
-its marginal cost. Adapters are trained for a few steps only, and their scores mean nothing: the labels of these months are a
-dictionary's.
+Each fills the empty matrix, asks again, adds a month and changes one. `grouped` fills the same cells (of 3 months in `reality`)
+in one run and by a run a cell (their samples have other seeds and hold the same ads): what a further run costs is its fixed
+cost, what is left of a cell its marginal cost. Adapters are trained for a few steps only, and their scores mean nothing: the
+labels of these months are a dictionary's.
 """
 
 from __future__ import annotations
@@ -79,8 +79,8 @@ class Project:
         return self.settings.project / "data" / f"{key}.jsonl"
 
 
-def make(work: Path, series: str, months: Mapping[str, str], trained: Sequence[str], **spec: Any) -> Project:
-    """`months` are the lines of each file; a version is trained on the month before each of `trained`."""
+def make(work: Path, series: str, months: Mapping[str, str], **spec: Any) -> Project:
+    """`months` are the lines of each file."""
     folder = work / series
     (folder / "experiments").mkdir(parents=True)
     (folder / "data").mkdir()
@@ -93,7 +93,7 @@ def make(work: Path, series: str, months: Mapping[str, str], trained: Sequence[s
 
 
 def train(project: Project, partitions: Sequence[str]) -> None:
-    """A version for each partition. Their runs' own cells are not made: they belong to the first fill."""
+    """A version for each partition, trained on the one before. Its run scores one ad: the cells belong to the first fill."""
     for key in partitions:
         run = open_run(
             project.experiment("evaluate.max_rows=1"),
@@ -107,11 +107,11 @@ def train(project: Project, partitions: Sequence[str]) -> None:
         finish_run(run, "success")
 
 
-def fill(project: Project, *changes: str, one_by_one: bool = False) -> dict[str, Any]:
+def fill(project: Project, *changes: str, one_by_one: bool = False, last: str | None = None) -> dict[str, Any]:
     """Seconds from the question what is missing to its end, and what was done."""
     started, cpu, catalog = time.monotonic(), time.process_time(), Catalog.open(project.settings.catalog_url)
     experiment = project.experiment(*changes)
-    missing = build_matrix(experiment, project.settings, catalog).missing()
+    missing = build_matrix(experiment, project.settings, catalog, last=last).missing()
     looked = time.monotonic() - started
     asked = list(dict.fromkeys((cell.version, cell.partition) for cell in missing))
     groups = [[pair] for pair in asked] if one_by_one else [asked] if asked else []
@@ -171,11 +171,11 @@ def course(project: Project, new: tuple[str, str], changed: str) -> Iterator[dic
     yield {"what": "one changed month", **fill(project)}
 
 
-def grouped(project: Project) -> Iterator[dict[str, Any]]:
-    """The same cells of versions, in one run and by a run each."""
+def grouped(project: Project, last: str) -> Iterator[dict[str, Any]]:
+    """The same cells of versions up to the month `last`, in one run and by a run each."""
     own = "evaluations.baselines=[]"
-    yield {"what": "grouped: one run", **fill(project, own, "evaluate.seed=1")}
-    yield {"what": "grouped: a run a cell", **fill(project, own, "evaluate.seed=2", one_by_one=True)}
+    yield {"what": "grouped: one run", **fill(project, own, "evaluate.seed=1", last=last)}
+    yield {"what": "grouped: a run a cell", **fill(project, own, "evaluate.seed=2", last=last, one_by_one=True)}
 
 
 def volume(work: Path, rows: int) -> Iterator[dict[str, Any]]:
@@ -184,7 +184,7 @@ def volume(work: Path, rows: int) -> Iterator[dict[str, Any]]:
     months = {path.stem: path.read_text(encoding="utf-8") for path in sorted(HN.glob("*.jsonl"))}
     *early, last = months
     trained = ("2013-09", "2015-06", "2017-06")
-    project = make(work, "volume", {key: months[key] for key in early}, trained, rows=rows)
+    project = make(work, "volume", {key: months[key] for key in early}, rows=rows)
     make_tiny_base(project.settings.project / "base", context=4096)
     train(project, trained)
     yield from course(project, (last, months[last]), "2016-02")
@@ -194,14 +194,15 @@ def reality(work: Path, bases: Path | None) -> Iterator[dict[str, Any]]:
     paths = sorted(HN.glob("*.jsonl"))[:8]
     months = {path.stem: "".join(path.read_text(encoding="utf-8").splitlines(keepends=True)[:10]) for path in paths}
     *early, last = months
-    spec = {"base": "smollm2-135m-instruct", "tokens": 32}
-    project = make(work, "reality", {key: months[key] for key in early}, [early[1]], **spec)
+    spec = {"base": "smollm2-135m-instruct", "tokens": 16}
+    project = make(work, "reality", {key: months[key] for key in early}, **spec)
+    project.spec.write_text(project.spec.read_text() + "evaluations: {baselines: [lexicon]}\n")
     if bases is not None:
         project.settings.store_root.mkdir(parents=True)
         (project.settings.store_root / "bases").symlink_to(bases.resolve(), target_is_directory=True)
     train(project, [early[1]])
     yield from course(project, (last, months[last]), early[3])
-    yield from grouped(project)
+    yield from grouped(project, early[3])
 
 
 @contextmanager
@@ -234,7 +235,7 @@ def under_airflow(work: Path) -> Iterator[dict[str, Any]]:
     from tests.pipeline.project import write_month
     from tests.tiny import make_tiny_base
 
-    project = make(work, "airflow", {}, [], schedule="partition\npaused: true")
+    project = make(work, "airflow", {}, schedule="partition\npaused: true")
     make_tiny_base(project.settings.project / "base")
     for key in TINY_MONTHS:
         write_month(project.month(key), key)
@@ -313,7 +314,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _beside(row: Mapping[str, Any]) -> float:
-    return taken(row) * (1 - row.get("of_which_generating", 0.0) / row["seconds"])
+    return taken(row) * (1 - float(row.get("of_which_generating", 0.0)) / float(row["seconds"]))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -322,7 +323,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--rows", type=int, default=4, help="ads of a cell in `volume`")
     parser.add_argument("--bases", type=Path, help="folder of converted bases, to save their conversion")
     given = parser.parse_args(arguments)
-    rows = [row for row in read_rows("matrix") if row["series"] not in given.only]
     work = Path(tempfile.mkdtemp(prefix="matrix-"))
     made = {
         "volume": lambda: volume(work, given.rows),
@@ -331,14 +331,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     }
     try:
         for series in given.only:
+            found = []
             for row in made[series]():
-                rows.append({"series": series, **row, "load": round(os.getloadavg()[0], 1)})
-                print(json.dumps(rows[-1]), flush=True)
-            rows.sort(key=lambda row: SERIES.index(row["series"]))
-            record("matrix", rows, ratios(rows))
+                found.append({"series": series, **row, "load": round(os.getloadavg()[0], 1)})
+                print(json.dumps(found[-1]), flush=True)
+            keep(series, found)
     finally:
         shutil.rmtree(work)
-    print(table(rows))
+    print(table(read_rows("matrix")))
+
+
+def keep(series: str, found: Sequence[Mapping[str, Any]]) -> None:
+    """Put the rows of one series into the file, in the place of those it has."""
+    rows = [*found, *(row for row in read_rows("matrix") if row["series"] != series)]
+    rows.sort(key=lambda row: SERIES.index(row["series"]))
+    record("matrix", rows, ratios(rows))
 
 
 if __name__ == "__main__":
