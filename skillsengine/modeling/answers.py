@@ -37,6 +37,12 @@ def parse_answer(text: str) -> tuple[list[str], bool]:
     return skills, whole and not text[:start].strip() and len(strings) == len(items)
 
 
+def is_whole_answer(text: str) -> bool:
+    """Whether `text` begins with a whole JSON list, so that `parse_answer` passes over whatever is written after it."""
+    start = len(text) - len(text.lstrip())
+    return text[start : start + 1] == "[" and _items_from(text, start)[1]
+
+
 def _items_from(text: str, start: int) -> tuple[list[Any], bool]:
     """The items of the list that opens at `start`, and whether it is closed and correct."""
     try:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from transformers import StoppingCriteria, StoppingCriteriaList
 
+from skillsengine.modeling.answers import is_whole_answer
 from skillsengine.modeling.base import LoadedBase
+from skillsengine.modeling.cache import is_plain
+from skillsengine.modeling.decoding import Ended, decode
 from skillsengine.modeling.encoding import cut_prompt, encode_prompt
 from skillsengine.modeling.errors import ModelError
 from skillsengine.modeling.prefix import SharedPrefix, remember
@@ -20,7 +23,7 @@ _TAIL = 12
 
 @dataclass(frozen=True)
 class Batch:
-    """What `generate` tells after each batch."""
+    """What `generate` tells as answers end."""
 
     done: int
     """Prompts answered so far."""
@@ -40,10 +43,11 @@ def generate(
 ) -> list[str]:
     """The likeliest continuation of each prompt, in the prompts' order: only what was written, without special tokens.
 
-    Prompts are answered in batches of similar length, the longest first (a lack of memory shows at once); what all of
-    them begin with, such as worked examples, is read once. An answer
-    ends at the end-of-text token, after `max_new_tokens`, or before the first of the texts in `stop` that it comes to
-    after its first letter. A prompt that leaves no room for the answer in the context loses tokens before its end.
+    `batch_size` prompts of similar length are answered at once, the longest first (a lack of memory shows at once); what all
+    of them begin with, such as worked examples, is read once. An answer ends with the JSON list that it begins with, at the
+    end-of-text token, after `max_new_tokens`, or before the first of the texts in `stop` that it comes to after its first
+    letter. Whatever the base's own generation settings say, nothing is sampled and nothing penalized. A prompt that leaves no
+    room for the answer in the context loses tokens before its end.
 
     Raises ModelError if `max_new_tokens` alone fills the context.
     """
@@ -74,23 +78,33 @@ def generate_from_ids(
     ids = [cut_prompt(prompt, room, tokenizer) for prompt in prompts]
     prefix = remember(loaded.model, ids)
     order = sorted(range(len(ids)), key=lambda row: len(ids[row]), reverse=True)
+    ending = _Ending(tokenizer, _end_tokens(loaded), max_new_tokens, stop)
+    longest_first = [ids[row] for row in order]
+    if is_plain(loaded.model):
+        ended = decode(loaded.model, longest_first, batch_size=batch_size, prefix=prefix, ended=ending)
+    else:
+        ended = _in_batches(loaded, longest_first, batch_size, prefix, ending)
     answers: list[str] = [""] * len(ids)
-    written = 0
-    for start in range(0, len(order), batch_size):
-        rows = order[start : start + batch_size]
-        new_ids = _batch(loaded, [ids[row] for row in rows], prefix, max_new_tokens, stop)
-        for row, new in zip(rows, new_ids, strict=True):
-            answers[row] = _cut_at_stop(tokenizer.decode(new, skip_special_tokens=True), stop)
-            written += len(new)
-        if on_batch:
-            on_batch(Batch(start + len(rows), len(ids), written))
+    told = written = 0
+    for done, (place, new) in enumerate(ended, 1):
+        answers[order[place]] = _cut_at_stop(tokenizer.decode(new, skip_special_tokens=True), stop)
+        written += len(new)
+        if on_batch and (done - told >= batch_size or done == len(ids)):
+            told = done
+            on_batch(Batch(done, len(ids), written))
     return answers
 
 
-def _batch(
-    loaded: LoadedBase, prompts: list[list[int]], prefix: SharedPrefix, max_new_tokens: int, stop: Sequence[str]
-) -> list[list[int]]:
-    """The new tokens of each prompt, up to and with its end-of-text token."""
+def _in_batches(
+    loaded: LoadedBase, prompts: Sequence[list[int]], batch_size: int, prefix: SharedPrefix, ending: _Ending
+) -> Iterator[tuple[int, list[int]]]:
+    """What `decode` gives, by transformers' own `generate`, for models whose rows cannot be taken out of a batch."""
+    for start in range(0, len(prompts), batch_size):
+        yield from enumerate(_batch(loaded, prompts[start : start + batch_size], prefix, ending), start)
+
+
+def _batch(loaded: LoadedBase, prompts: Sequence[list[int]], prefix: SharedPrefix, ending: _Ending) -> list[list[int]]:
+    """The new tokens of each prompt."""
     tokenizer, device = loaded.tokenizer, loaded.device
     longest = max(len(prompt) for prompt in prompts)
     input_ids = torch.full((len(prompts), longest), tokenizer.pad_token_id, dtype=torch.int64)
@@ -100,26 +114,24 @@ def _batch(
         for part in (slice(0, prefix.length), slice(prefix.length - len(prompt), None)):
             input_ids[place, part] = torch.tensor(prompt[part], dtype=torch.int64)
             attention_mask[place, part] = 1
-    ends = _end_tokens(loaded)
-    criteria = StoppingCriteriaList([_StopTexts(tokenizer, longest, stop)] if stop else [])
     with torch.inference_mode():
         out = loaded.model.generate(
             input_ids=input_ids.to(device),
             attention_mask=attention_mask.to(device),
             do_sample=False,
-            # A base may ship sampling values in its generation_config; they mean nothing here.
             temperature=None,
             top_p=None,
             top_k=None,
+            repetition_penalty=1.0,
             num_beams=1,
             use_cache=True,
             past_key_values=prefix.for_rows(len(prompts)),
-            max_new_tokens=max_new_tokens,
-            eos_token_id=ends,
+            max_new_tokens=ending.max_new_tokens,
+            eos_token_id=ending.tokens,
             pad_token_id=tokenizer.pad_token_id,
-            stopping_criteria=criteria,
+            stopping_criteria=StoppingCriteriaList([_EachRow(longest, ending)]),
         )
-    return [_without_padding(row, ends, tokenizer.pad_token_id) for row in out[:, longest:].tolist()]
+    return [ending.cut(row) for row in out[:, longest:].tolist()]
 
 
 def _end_tokens(loaded: LoadedBase) -> list[int]:
@@ -129,34 +141,54 @@ def _end_tokens(loaded: LoadedBase) -> list[int]:
     return sorted({loaded.tokenizer.eos_token_id, *more})
 
 
-def _without_padding(ids: list[int], ends: Sequence[int], pad: int) -> list[int]:
-    for place, token in enumerate(ids):
-        if token in ends:
-            return ids[: place + 1]
-    last = len(ids)
-    while last and ids[last - 1] == pad:  # a row that a stop text ended is filled up while the others go on
-        last -= 1
-    return ids[:last]
-
-
 def _cut_at_stop(text: str, stop: Sequence[str]) -> str:
     begin = len(text) - len(text.lstrip())
     found = [at for mark in stop if (at := text.find(mark, begin)) >= 0]
     return text[: min(found)] if found else text
 
 
-class _StopTexts(StoppingCriteria):  # type: ignore[misc]  # transformers ships no types
-    """Ends each row of a batch for itself once a stop text stands in what it wrote last."""
+class _Ending:
+    """Tells of an answer's tokens, asked after each, whether it has ended."""
 
-    def __init__(self, tokenizer: Any, prompt_length: int, stop: Sequence[str]) -> None:
-        self._tokenizer, self._prompt_length, self._stop = tokenizer, prompt_length, stop
+    def __init__(self, tokenizer: Any, tokens: Sequence[int], max_new_tokens: int, stop: Sequence[str]) -> None:
+        self.tokens, self.max_new_tokens = tokens, max_new_tokens
+        self._tokenizer, self._stop = tokenizer, stop
+        self._closing: dict[int, bool] = {}
+        """Token -> whether it may close a list."""
+
+    def __call__(self, ids: list[int]) -> bool:
+        return (
+            len(ids) >= self.max_new_tokens
+            or ids[-1] in self.tokens
+            or (self._closes(ids[-1]) and is_whole_answer(self._text(ids)))
+            or (bool(self._stop) and self._stops(ids))
+        )
+
+    def cut(self, ids: list[int]) -> list[int]:
+        """`ids` up to the first token that ends them: what transformers fills the row up with stands behind it."""
+        return next((ids[:end] for end in range(1, len(ids)) if self(ids[:end])), ids)
+
+    def _closes(self, token: int) -> bool:
+        if token not in self._closing:
+            self._closing[token] = "]" in self._text([token])
+        return self._closing[token]
+
+    def _stops(self, ids: list[int]) -> bool:
+        text = self._text(ids[-_TAIL:])
+        text = text.lstrip() if len(ids) <= _TAIL else text
+        return any(mark in text for mark in self._stop)
+
+    def _text(self, ids: list[int]) -> str:
+        text: str = self._tokenizer.decode(ids, skip_special_tokens=True)
+        return text
+
+
+class _EachRow(StoppingCriteria):  # type: ignore[misc]  # transformers ships no types
+    """Ends each row of a batch for itself."""
+
+    def __init__(self, prompt_length: int, ended: Ended) -> None:
+        self._prompt_length, self._ended = prompt_length, ended
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor, **kwargs: Any) -> torch.Tensor:
-        newest = input_ids[:, max(self._prompt_length, input_ids.shape[1] - _TAIL) :].tolist()
-        whole_answer = input_ids.shape[1] - self._prompt_length <= _TAIL
-        ended = []
-        for ids in newest:
-            text = self._tokenizer.decode(ids, skip_special_tokens=True)
-            text = text.lstrip() if whole_answer else text
-            ended.append(any(mark in text for mark in self._stop))
+        ended = [self._ended(ids) for ids in input_ids[:, self._prompt_length :].tolist()]
         return torch.tensor(ended, dtype=torch.bool, device=input_ids.device)

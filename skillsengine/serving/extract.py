@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from skillsengine.modeling.answers import parse_answer
-from skillsengine.modeling.base import LoadedBase
+from skillsengine.modeling.backend import TransformersBackend
 from skillsengine.modeling.errors import ModelError
-from skillsengine.modeling.generate import Batch, generate
+from skillsengine.modeling.generate import Batch
 from skillsengine.modeling.recorded import load_recorded
-from skillsengine.scoring.few_shot import fill
 from skillsengine.spec.schema import CleaningStep
+from skillsengine.stages.asking import Asker
 from skillsengine.stages.cleaning import clean
 from skillsengine.stages.contract import StageError
 
@@ -28,29 +27,32 @@ class Extraction:
     skills: list[str]
     """In the order in which the adapter wrote them; each once."""
     raw: str
-    """What the adapter wrote."""
+    """What the adapter wrote; of a text that was read in parts, the answers one below the other."""
     parsed: bool
-    """Whether that was one whole list; otherwise `skills` holds what could be read of it."""
+    """Whether each answer was one whole list; otherwise `skills` holds what could be read of it."""
 
 
 @dataclass(frozen=True)
 class Extractor:
     """A version in memory, ready to read texts exactly as its training and its evaluation did."""
 
-    loaded: LoadedBase
-    template: str
+    asker: Asker
     cleaning: tuple[CleaningStep, ...]
-    max_new_tokens: int
-    batch_size: int = 8
 
     @classmethod
     def load(
-        cls, version_folder: Path, *, bases: Path, allowed_roots: Sequence[Path], device: str | None = None
+        cls,
+        version_folder: Path,
+        *,
+        bases: Path,
+        allowed_roots: Sequence[Path],
+        device: str | None = None,
+        batch_size: int = 8,
     ) -> Self:
         """Load a folder that `register` wrote, with its base.
 
         `bases`: where converted built-in bases are kept. `allowed_roots`: where a local base may stand. `device`: `cpu` or
-        `cuda`; None takes what the adapter was trained on.
+        `cuda`; None takes what the adapter was trained on. `batch_size`: texts read at once.
 
         Raises StageError where the folder is no version, or its base is missing, has changed or cannot be loaded.
         """
@@ -58,35 +60,25 @@ class Extractor:
         device = device or str(version["base"].get("device") or "cpu")
         try:
             loaded = load_recorded(version["base"], version_folder, device, bases=bases, allowed_roots=allowed_roots)
+            asker = Asker(
+                TransformersBackend(loaded),
+                version["prompt"]["template"],
+                version["max_new_tokens"],
+                batch_size,
+                max_length=version.get("max_length"),
+            )
         except ModelError as error:
             # The control plane knows this error; of the model's room it may not even import the errors.
             raise StageError(str(error)) from error
-        return cls(
-            loaded,
-            version["prompt"]["template"],
-            tuple(version["cleaning"]),
-            version["max_new_tokens"],
-        )
+        return cls(asker, tuple(version["cleaning"]))
 
     def extract(self, texts: Sequence[str], on_batch: Callable[[Batch], None] | None = None) -> list[Extraction]:
-        """The skills of each text, in the texts' order.
+        """The skills of each text, in the texts' order, as `evaluate` would find them.
 
-        A text without a letter or digit has none. Of one that is too long for the base, the end is not read.
+        A text without a letter or digit has none. One that is longer than the training texts is read in parts.
         """
-        cleaned = [clean(text, self.cleaning) for text in texts]
-        told = [place for place, text in enumerate(cleaned) if any(character.isalnum() for character in text)]
-        raw = generate(
-            self.loaded,
-            [fill(self.template, cleaned[place]) for place in told],
-            max_new_tokens=self.max_new_tokens,
-            batch_size=self.batch_size,
-            on_batch=on_batch,
-        )
-        found = [Extraction([], "", True)] * len(texts)
-        for place, answer in zip(told, raw, strict=True):
-            skills, parsed = parse_answer(answer)
-            found[place] = Extraction(skills, answer, parsed)
-        return found
+        asked = self.asker.ask([clean(text, self.cleaning) for text in texts], on_batch)
+        return [Extraction(answer.skills, answer.raw, answer.parsed) for answer in asked.answers]
 
 
 def _read(folder: Path) -> dict[str, Any]:

@@ -7,15 +7,18 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from skillsengine.modeling.answers import parse_answer, render_answer
-from skillsengine.modeling.base import LoadedBase, load_base
-from skillsengine.modeling.encoding import encode
-from skillsengine.modeling.generate import Batch, generate
-from skillsengine.modeling.held import recorded
+from skillsengine.modeling.answers import render_answer
+from skillsengine.modeling.backend import TransformersBackend
+from skillsengine.modeling.base import LoadedBase
+from skillsengine.modeling.encoding import encode, encode_prompt
+from skillsengine.modeling.generate import Batch
+from skillsengine.modeling.held import recorded, untuned
 from skillsengine.modeling.teacher_forced import forward_token_predictions
-from skillsengine.scoring.few_shot import fill, preamble, stop_texts
-from skillsengine.scoring.predictions import Answer, Answers
+from skillsengine.scoring.few_shot import preamble, stop_texts
+from skillsengine.scoring.predictions import Answers
 from skillsengine.scoring.token_metrics import token_scores
+from skillsengine.spec.schema import Experiment
+from skillsengine.stages.asking import Asked, Asker
 from skillsengine.stages.contract import Limit, Progress, StageConfig, StageContext, Summary
 from skillsengine.stages.rows import Row
 from skillsengine.stages.translate import memory_errors, model_errors
@@ -29,13 +32,9 @@ class _Subject:
     """A model and how it is asked."""
 
     loaded: LoadedBase
-    template: str
-    before: str = ""
-    """Worked examples."""
-    stop: tuple[str, ...] = ()
-
-    def prompt(self, row: Row) -> str:
-        return self.before + fill(self.template, row.text)
+    asker: Asker
+    shots: int | None = None
+    """Worked examples before each ad, of an untuned base."""
 
 
 def answer_with_model(
@@ -44,7 +43,8 @@ def answer_with_model(
     """Generate and read an answer for every row, and predict the gold answers' tokens where there are labels.
 
     The rows' own prompts are not used: an adapter is asked by the template it was trained with, whatever the
-    partition was formatted for. Raises StageError for a base or an adapter that cannot be used.
+    partition was formatted for. `inputs["profile"]`, where it is there, is the adapter's: it tells how long its training texts
+    were. Raises StageError for a base or an adapter that cannot be used, and for a context without room for an ad.
     """
     context.report(Progress(f"loading the {config.key}", fraction=0.0))
     size = config.spec.evaluate.batch_size
@@ -52,13 +52,15 @@ def answer_with_model(
     with model_errors(), memory_errors(what, "Lower it (the answers stay the same), or evaluate.max_new_tokens."):
         subject = _load(config, inputs, context)
         asked = _shortened(rows, subject, config.limit)
-        answers, measured = _generate(asked, subject, config, context)
+        told, measured = _generate(asked, subject, context)
         context.report(Progress("token metrics", fraction=1.0))
-        return Answers(answers, measured | _token_metrics(asked, subject, size))
+        return Answers(told.answers, measured | _token_metrics(asked, subject, size))
 
 
 def _load(config: StageConfig, inputs: Mapping[str, Artifact], context: StageContext) -> _Subject:
     spec, device = config.spec, config.spec.resources.device
+    settings, room = spec.evaluate, spec.evaluate.max_new_tokens
+    longest = min(room, config.limit.answer) if config.limit else room
     if config.key == "adapter":
         finetuned = inputs["finetune"]
         loaded = recorded(
@@ -68,11 +70,25 @@ def _load(config: StageConfig, inputs: Mapping[str, Artifact], context: StageCon
             bases=context.bases,
             allowed_roots=context.allowed_roots,
         )
-        return _Subject(loaded, finetuned.json(PROMPT)["template"])
+        template = finetuned.json(PROMPT)["template"]
+        max_length = inputs["profile"].summary["max_length"] if "profile" in inputs else None
+        backend = TransformersBackend(loaded)
+        return _Subject(loaded, Asker(backend, template, longest, settings.batch_size, max_length=max_length))
     template = spec.prompt.template
-    examples = preamble(template, [(shot.text, render_answer(shot.skills)) for shot in spec.evaluate.shots])
-    loaded = load_base(spec.base, device, bases=context.bases, allowed_roots=context.allowed_roots)
-    return _Subject(loaded, template, examples, stop_texts(template))
+    loaded = untuned(spec.base, device, bases=context.bases, allowed_roots=context.allowed_roots)
+    before, shots = _examples(spec, loaded, longest)
+    backend, stop = TransformersBackend(loaded), stop_texts(template)
+    return _Subject(loaded, Asker(backend, template, longest, settings.batch_size, before=before, stop=stop), shots)
+
+
+def _examples(spec: Experiment, loaded: LoadedBase, max_new_tokens: int) -> tuple[str, int]:
+    """The worked examples, and how many they are: the first ones that leave half of the context's room to the ad."""
+    rendered = [(shot.text, render_answer(shot.skills)) for shot in spec.evaluate.shots]
+    for count in range(len(rendered), 0, -1):
+        before = preamble(spec.prompt.template, rendered[:count])
+        if 2 * len(encode_prompt(before, loaded.tokenizer)) <= loaded.context_length - max_new_tokens:
+            return before, count
+    return "", 0
 
 
 def _shortened(rows: Sequence[Row], subject: _Subject, limit: Limit | None) -> Sequence[Row]:
@@ -90,10 +106,7 @@ def _shortened(rows: Sequence[Row], subject: _Subject, limit: Limit | None) -> S
     return [replace(row, text=first(row.text)) for row in rows]
 
 
-def _generate(
-    rows: Sequence[Row], subject: _Subject, config: StageConfig, context: StageContext
-) -> tuple[list[Answer], Summary]:
-    settings = config.spec.evaluate
+def _generate(rows: Sequence[Row], subject: _Subject, context: StageContext) -> tuple[Asked, Summary]:
     started = time.monotonic()
     tokens = 0
 
@@ -103,22 +116,21 @@ def _generate(
         seconds = max(time.monotonic() - started, 1e-9)
         speed = batch.done / seconds
         left = (batch.total - batch.done) / speed
-        text = f"{batch.done}/{batch.total} ads · {speed:.2f} ads/s · {tokens / seconds:.0f} tokens/s"
+        what = "ads" if batch.total == len(rows) else "parts of ads"
+        text = f"{batch.done}/{batch.total} {what} · {speed:.2f} a second · {tokens / seconds:.0f} tokens/s"
         metrics = {"examples_per_second": speed, "tokens_per_second": tokens / seconds}
         context.report(Progress(text, batch.done / batch.total, left, metrics, step=batch.done))
 
-    room = settings.max_new_tokens
-    raw = generate(
-        subject.loaded,
-        [subject.prompt(row) for row in rows],
-        max_new_tokens=min(room, config.limit.answer) if config.limit else room,
-        batch_size=settings.batch_size,
-        on_batch=on_batch,
-        stop=subject.stop,
-    )
+    told = subject.asker.ask([row.text for row in rows], on_batch)
     seconds = max(time.monotonic() - started, 1e-9)
-    answers = [Answer(skills, text, parsed) for text in raw for skills, parsed in [parse_answer(text)]]
-    return answers, {"generated_tokens": tokens, "tokens_per_second": round(tokens / seconds, 1)}
+    measured = {
+        "ads_split": told.ads_split,
+        "parts": told.parts,
+        "ads_cut": told.ads_cut,
+        "generated_tokens": tokens,
+        "tokens_per_second": round(tokens / seconds, 1),
+    }
+    return told, measured if subject.shots is None else {"shots": subject.shots, **measured}
 
 
 def _token_metrics(rows: Sequence[Row], subject: _Subject, batch_size: int) -> Summary:
@@ -129,7 +141,7 @@ def _token_metrics(rows: Sequence[Row], subject: _Subject, batch_size: int) -> S
     """
     loaded = subject.loaded
     encoded = [
-        encode(subject.prompt(row), row.answer, loaded.tokenizer, loaded.context_length)
+        encode(subject.asker.prompt(row.text), row.answer, loaded.tokenizer, loaded.context_length)
         for row in rows
         if row.answer is not None
     ]

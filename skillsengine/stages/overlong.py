@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -14,7 +14,7 @@ from skillsengine.modeling.answers import render_answer
 from skillsengine.modeling.encoding import Encoded, closing_tokens, encode
 from skillsengine.scoring.few_shot import fill
 from skillsengine.stages.rows import Row
-from skillsengine.stages.sentences import sentence_ends
+from skillsengine.stages.sentences import sentence_ends, stretches
 
 
 @dataclass(frozen=True)
@@ -84,24 +84,16 @@ class Fitter:
         ends = [
             end for end in sentence_ends(row.text) if not any(start < end < stop for _, (start, stop) in spans)
         ] or [len(row.text)]
-        starts = [0, *ends]
 
-        def part(first: int, last: int) -> Part:
-            """Sentences `first` to `last`, both included."""
-            begin, end = starts[first], ends[last]
+        def part(begin: int, end: int) -> Part:
             inside = [(start, stop, skill) for skill, (start, stop) in spans if begin <= start and stop <= end]
             return Part(row.text[begin:end], tuple(dict.fromkeys(skill for _, _, skill in sorted(inside))))
 
-        def fits(first: int, last: int) -> bool:
-            made = part(first, last)
+        def fits(begin: int, end: int) -> bool:
+            made = part(begin, end)
             return len(self._encode(made.text.strip(), made.skills, None)) <= self.max_length
 
-        parts, first = [], 0
-        while first < len(ends):
-            last = _furthest(first, len(ends) - 1, fits)
-            parts.append(part(first, last))
-            first = last + 1
-        return parts
+        return [part(begin, end) for begin, end in stretches(ends, fits)]
 
     def _cut(self, text: str, skills: Sequence[str]) -> list[Encoded]:
         encoded = self._encode(text, skills, self.max_length)
@@ -114,25 +106,6 @@ class Fitter:
     def _encode(self, text: str, skills: Sequence[str], max_length: int | None) -> Encoded:
         prompt, answer = fill(self.template, text), render_answer(skills)
         return encode(prompt, answer, self.tokenizer, max_length, keep_end=self._keep_end)
-
-
-def _furthest(first: int, end: int, fits: Callable[[int, int], bool]) -> int:
-    """The last sentence, at most `end`, up to which the text from `first` on fits; `first` itself in any case.
-
-    By doubling and halving: a text of many sentences is encoded a few times a part, not once a sentence.
-    """
-    good, step = first, 1
-    while good + step <= end and fits(first, good + step):
-        good += step
-        step *= 2
-    bad = min(good + step, end + 1)
-    while bad - good > 1:
-        middle = (good + bad) // 2
-        if fits(first, middle):
-            good = middle
-        else:
-            bad = middle
-    return good
 
 
 def _occurrences(skill: str, text: str) -> list[tuple[int, int]]:

@@ -18,7 +18,7 @@ from skillsengine.stages.translate import full_disk
 from skillsengine.storage.artifact import Artifact
 from skillsengine.tracking.card import CardFacts, model_card
 
-VERSION = 2
+VERSION = 3
 
 VERSION_FILE, CARD = "version.json", "README.md"
 _ADAPTER, _TOKENIZER = "adapter", "tokenizer"
@@ -78,6 +78,7 @@ def run(config: StageConfig, inputs: Mapping[str, Artifact], out: Path, context:
         "prompt": {"template": template},
         "cleaning": list(spec.data.cleaning),
         "max_new_tokens": spec.evaluate.max_new_tokens,
+        "max_length": facts.lengths.get("max_length"),
         "lineage": lineage,
         "metrics": metrics,
     }

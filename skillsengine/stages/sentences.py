@@ -15,6 +15,7 @@ not in the list ends a sentence when a capital follows; a sentence that ends in 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 
 _CLOSING = "\"'”’»)\\]}"
 # Possessive, and a run of marks is tried from its beginning only: a line of ten thousand dots takes no longer than its length.
@@ -50,6 +51,40 @@ def sentence_ends(text: str) -> list[int]:
     elif ends:
         ends[-1] = len(text)
     return ends
+
+
+def stretches(ends: Sequence[int], fits: Callable[[int, int], bool]) -> list[tuple[int, int]]:
+    """(begin, end) of stretches of whole sentences, each as long as `fits(begin, end)` allows; joined they are the text.
+
+    `ends` are places where the text may be parted, as `sentence_ends` gives them. What does not fit although it has no such
+    place inside is a stretch by itself.
+    """
+    starts = [0, *ends]
+    found, first = [], 0
+    while first < len(ends):
+        last = _furthest(first, len(ends) - 1, lambda one, other: fits(starts[one], ends[other]))
+        found.append((starts[first], ends[last]))
+        first = last + 1
+    return found
+
+
+def _furthest(first: int, end: int, fits: Callable[[int, int], bool]) -> int:
+    """The last sentence, at most `end`, up to which the text from `first` on fits; `first` itself in any case.
+
+    By doubling and halving: a text of many sentences is encoded a few times a part, not once a sentence.
+    """
+    good, step = first, 1
+    while good + step <= end and fits(first, good + step):
+        good += step
+        step *= 2
+    bad = min(good + step, end + 1)
+    while bad - good > 1:
+        middle = (good + bad) // 2
+        if fits(first, middle):
+            good = middle
+        else:
+            bad = middle
+    return good
 
 
 def _begin(text: str, start: int) -> int:

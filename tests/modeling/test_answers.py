@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skillsengine.modeling.answers import parse_answer, render_answer
+from skillsengine.modeling.answers import is_whole_answer, parse_answer, render_answer
 
 SKILL = st.text(st.characters(exclude_categories=["Cs"]), min_size=1).map(str.strip).filter(bool)
 SKILLS = st.lists(SKILL, unique=True, max_size=8)
@@ -66,6 +66,14 @@ def test_a_cut_answer_gives_the_items_before_the_cut(skills: list[str], data: st
     found, parsed = parse_answer(answer[:cut])
     assert found == skills[: len(found)]
     assert not parsed
+
+
+@given(SKILLS, st.data())
+def test_an_answer_is_whole_at_its_last_letter_and_not_before(skills: list[str], data: st.DataObject) -> None:
+    answer = render_answer(skills)
+    assert is_whole_answer(answer) and is_whole_answer(answer + "\n\n### Job")
+    assert not is_whole_answer(answer[: data.draw(st.integers(0, len(answer) - 1))])
+    assert not is_whole_answer("The skills are:" + answer)
 
 
 @given(st.text() | st.text(alphabet='[]{}",\\u0d8a1 \n'))

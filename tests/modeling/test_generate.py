@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 import torch
 
+from skillsengine.modeling import generate as generating
+from skillsengine.modeling.answers import parse_answer
+from skillsengine.modeling.backend import TransformersBackend
 from skillsengine.modeling.base import LoadedBase, load_base
 from skillsengine.modeling.encoding import encode
 from skillsengine.modeling.errors import ModelError
@@ -44,6 +47,57 @@ def _one_by_one(loaded: LoadedBase, prompt: str, count: int) -> list[int]:
 def test_batches_give_what_one_by_one_gives(loaded: LoadedBase, batch_size: int) -> None:
     expected = [loaded.tokenizer.decode(_one_by_one(loaded, p, 12), skip_special_tokens=True) for p in PROMPTS]
     assert generate(loaded, PROMPTS, max_new_tokens=12, batch_size=batch_size) == expected
+
+
+def _until(text: str, stop: str) -> str:
+    """The text before the first of the letters `stop` after its first letter."""
+    begin = len(text) - len(text.lstrip())
+    return text[: min((at for mark in stop if (at := text.find(mark, begin)) >= 0), default=len(text))]
+
+
+@pytest.mark.parametrize("before", ["", "the same for all " * 8])
+@pytest.mark.parametrize("batch_size", [1, 4, 7])
+def test_rows_leave_and_join_a_batch_at_work(loaded: LoadedBase, batch_size: int, before: str) -> None:
+    """Answers of all lengths: a row leaves when its answer ends, another one takes its place, and no answer changes."""
+    prompts = [before + "abc " * (number * 7 % 11) + f"ad {number}" for number in range(12)]
+    stop, count = "aeiou \n", 24
+    whole = [loaded.tokenizer.decode(_one_by_one(loaded, p, count), skip_special_tokens=True) for p in prompts]
+    expected = [_until(text, stop) for text in whole]
+    rows: list[int] = []
+    hook = loaded.model.register_forward_pre_hook(
+        lambda module, args, kwargs: rows.append(kwargs["input_ids"].shape[0]), with_kwargs=True
+    )
+    told: list[Batch] = []
+    try:
+        answers = generate(
+            loaded, prompts, max_new_tokens=count, batch_size=batch_size, stop=list(stop), on_batch=told.append
+        )
+    finally:
+        hook.remove()
+    assert answers == expected
+    assert len({len(text) for text in answers}) > 3
+    assert max(rows) == batch_size
+    # Nothing is computed for a row that has ended: each forward pass of a row is one new token (and the shared beginning one).
+    assert sum(rows) == told[-1].tokens + bool(before)
+
+
+@pytest.mark.parametrize("plain", [True, False])
+def test_an_answer_ends_with_its_list(loaded: LoadedBase, plain: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(generating, "is_plain", lambda model: plain)
+    told: list[Batch] = []
+    written = ' ["a [b]", "c"]. And so on'
+    answers = generate(_always(loaded, written), PROMPTS, max_new_tokens=50, batch_size=3, on_batch=told.append)
+    assert [parse_answer(answer) for answer in answers] == [(["a [b]", "c"], True)] * 4
+    assert set(answers) <= {' ["a [b]", "c"]', ' ["a [b]", "c"].'}
+    assert told[-1].tokens <= 4 * len(loaded.tokenizer(' ["a [b]", "c"].', add_special_tokens=False).input_ids)
+
+
+def test_a_backend_is_the_model_itself(loaded: LoadedBase) -> None:
+    backend = TransformersBackend(loaded)
+    ids = [backend.tokenizer(prompt).input_ids for prompt in PROMPTS]
+    answers = backend.generate(ids, max_new_tokens=6, batch_size=3)
+    assert answers == generate(loaded, PROMPTS, max_new_tokens=6, batch_size=3)
+    assert backend.context_length == loaded.context_length
 
 
 SHOTS = "".join(f"### Job Description: ad {n} with SQL\n### Skills: [{n}]\n\n" for n in range(4))
@@ -101,18 +155,18 @@ def _always(loaded: LoadedBase, text: str) -> LoadedBase:
 
 def test_ends_at_end_of_text(loaded: LoadedBase) -> None:
     told: list[Batch] = []
-    answers = generate(_always(loaded, ' ["a"]'), PROMPTS, max_new_tokens=50, batch_size=2, on_batch=told.append)
-    assert answers == [' ["a"]'] * 4
-    length = len(loaded.tokenizer(' ["a"]', add_special_tokens=False).input_ids) + 1
+    answers = generate(_always(loaded, " a, b"), PROMPTS, max_new_tokens=50, batch_size=2, on_batch=told.append)
+    assert answers == [" a, b"] * 4
+    length = len(loaded.tokenizer(" a, b", add_special_tokens=False).input_ids) + 1
     assert told[-1].tokens == 4 * length
 
 
 @pytest.mark.parametrize(
     ("written", "kept"),
     [
-        (' ["a"]\n\n### Job Description: and on and on it goes', ' ["a"]'),
-        ('\n\n ["a"] ### more', '\n\n ["a"] '),
-        (' ["a"]\nand on', ' ["a"]\nand on'),
+        (" a, b\n\n### Job Description: and on and on it goes", " a, b"),
+        ("\n\n a, b ### more", "\n\n a, b "),
+        (" a, b\nand on", " a, b\nand on"),
     ],
 )
 def test_stop_texts_after_the_first_letter(loaded: LoadedBase, written: str, kept: str) -> None:

@@ -48,6 +48,9 @@ def test_a_dated_run_trains_on_the_window_and_tests_on_its_own_partition(setting
     ]
     assert set(plan.step("finetune").inputs) == {"format[2026-01]", "format[2026-02]", "profile"}
     assert plan.step("evaluate[base]").inputs == {"format": plan.step("format[2026-03]").digest}
+    # How long the adapter's texts were is told along: its own digest already stands for it.
+    assert plan.step("evaluate[adapter]").along == {"profile": ("profile", plan.step("profile").digest)}
+    assert not plan.step("evaluate[base]").along and not plan.step("evaluate[lexicon]").along
 
 
 def test_one_changed_ad_of_the_window_changes_what_depends_on_it_and_not_the_base_s_score(settings: Settings) -> None:

@@ -9,10 +9,14 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from skillsengine.modeling.answers import parse_answer
+from skillsengine.pipeline.graph import SUBJECTS
 from skillsengine.serving.extract import Extraction, Extractor
+from skillsengine.stages import evaluate
 from skillsengine.stages.contract import StageError
 from tests.stages.finetuned import BASE, TEMPLATE
-from tests.stages.registered import make_version
+from tests.stages.formatted import formatted, row
+from tests.stages.registered import artifact, make_version
+from tests.stages.support import Surroundings, as_artifact, config_for, experiment
 
 ADS = [
     "We look for a welder with TIG welding and first aid.",
@@ -65,10 +69,45 @@ def test_a_text_without_a_word_has_no_skills(tmp_path: Path) -> None:
     assert some == extractor.extract([ADS[0]])[0]
 
 
-def test_a_text_longer_than_the_context_is_read_from_its_beginning(tmp_path: Path) -> None:
+def test_a_long_text_is_read_in_parts_as_it_is_evaluated(tmp_path: Path) -> None:
+    """Longer than the training texts (160 tokens): the same parts, answers and skills as in the version's evaluation."""
     extractor = Extractor.load(make_version(tmp_path), bases=tmp_path, allowed_roots=(tmp_path,))
-    (found,) = extractor.extract([ADS[1] * 100])
-    assert found.raw
+    texts = [ADS[0], " ".join(ADS) * 3, ADS[2]]
+    found = extractor.extract(texts)
+    assert found[1].raw.startswith("--- part 1 of ") and len(found[1].raw) > len(found[0].raw)
+    assert extractor.extract(texts[:1]) == found[:1]
+    out = tmp_path / "cell"
+    out.mkdir()
+    inputs = {
+        "format": formatted(tmp_path / "rows", [row(text, [], split="test") for text in texts]),
+        "finetune": as_artifact(tmp_path / "finetuned", "finetune", {}),
+        "profile": artifact("profile", None, {"max_length": 160}, "cc33"),
+    }
+    spec = experiment(base={"model": BASE}, resources={"device": "cpu"}, evaluate={"max_new_tokens": 12})
+    summary = evaluate.run(
+        config_for(SUBJECTS["adapter"], spec, key="adapter"), inputs, out, Surroundings(tmp_path).context
+    )
+    lines = [json.loads(line) for line in (out / "predictions.jsonl").read_text().splitlines()]
+    assert [Extraction(line["predicted"], line["raw"], line["parsed"]) for line in lines] == found
+    assert summary["ads_split"] == 1 and summary["parts"] >= 3
+
+
+def test_a_version_of_before_reads_what_fits_the_context(tmp_path: Path) -> None:
+    version = make_version(tmp_path)
+    record = json.loads((version / "version.json").read_text())
+    assert record.pop("max_length") == 160
+    (version / "version.json").write_text(json.dumps(record))
+    extractor = Extractor.load(version, bases=tmp_path, allowed_roots=(tmp_path,))
+    short, long = extractor.extract([" ".join(ADS), ADS[1] * 20])
+    assert not short.raw.startswith("---") and long.raw.startswith("--- part 1 of ")
+
+
+def test_a_context_without_room_for_an_answer_is_told(tmp_path: Path) -> None:
+    version = make_version(tmp_path)
+    record = json.loads((version / "version.json").read_text())
+    (version / "version.json").write_text(json.dumps(record | {"max_new_tokens": 510}))
+    with pytest.raises(StageError, match=r"max_new_tokens: 510 leaves no room for an ad in the base's context of 512"):
+        Extractor.load(version, bases=tmp_path, allowed_roots=(tmp_path,))
 
 
 def test_a_folder_that_is_no_version_is_named(tmp_path: Path) -> None:

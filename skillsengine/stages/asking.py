@@ -1,0 +1,133 @@
+"""From the text of an ad to what a model says about it: `evaluate` and `extract` ask through this one door.
+
+A prompt is as long as the adapter's training texts at most, whatever `tokens.overlong` made of longer ones there; of an
+untuned base, and of an adapter whose length is not known, as long as the context allows beside the answer. A longer ad is
+asked in parts of whole sentences, as `overlong` splits training rows, and the skills of all parts are the ad's. A sentence that
+is too long by itself loses its end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from skillsengine.modeling.answers import parse_answer, render_answer
+from skillsengine.modeling.backend import Backend
+from skillsengine.modeling.encoding import closing_tokens, cut_prompt, encode_prompt
+from skillsengine.modeling.errors import ModelError
+from skillsengine.modeling.generate import Batch
+from skillsengine.scoring.few_shot import fill
+from skillsengine.scoring.matching import normalize_skill
+from skillsengine.scoring.predictions import Answer
+from skillsengine.stages.sentences import sentence_ends, stretches
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The answers in the ads' order, and what had to be done to ask."""
+
+    answers: list[Answer]
+    ads_split: int
+    """Ads that were asked in several parts."""
+    parts: int
+    """The parts that they became."""
+    ads_cut: int
+    """Ads with a sentence that is too long by itself, so that its end was not read."""
+
+
+@dataclass(frozen=True)
+class Asker:
+    """A model and how it is asked. Raises ModelError where the context has no room for an ad and its answer."""
+
+    backend: Backend
+    template: str
+    max_new_tokens: int
+    batch_size: int
+    max_length: int | None = None
+    """Longest text, answer included, that the adapter was trained on; tokens."""
+    before: str = ""
+    """Worked examples."""
+    stop: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        around = len(encode_prompt(self.prompt(""), self.backend.tokenizer))
+        if around >= self._room:
+            raise ModelError(
+                f"evaluate.max_new_tokens: {self.max_new_tokens} leaves no room for an ad in the base's context of "
+                f"{self.backend.context_length} tokens, of which the prompt around it takes {around}. Lower it."
+            )
+
+    @property
+    def _room(self) -> int:
+        """Tokens that the context has beside the answer."""
+        return self.backend.context_length - self.max_new_tokens
+
+    @property
+    def longest_prompt(self) -> int:
+        """In tokens: no training text held a longer one, since each has an answer, if only an empty one."""
+        if self.max_length is None:
+            return self._room
+        shortest = len(self.backend.tokenizer(render_answer(()), add_special_tokens=False).input_ids) + 1
+        return min(self._room, self.max_length - shortest)
+
+    def prompt(self, text: str) -> str:
+        return self.before + fill(self.template, text)
+
+    def ask(self, texts: Sequence[str], on_batch: Callable[[Batch], None] | None = None) -> Asked:
+        """What the model says about each text; of one without a letter or digit nothing, and it is not asked."""
+        parted = [self._parts(text) for text in texts]
+        raw = self.backend.generate(
+            [prompt for parts in parted for prompt, _ in parts],
+            max_new_tokens=self.max_new_tokens,
+            batch_size=self.batch_size,
+            on_batch=on_batch,
+            stop=self.stop,
+        )
+        left = iter(raw)
+        return Asked(
+            [joined([next(left) for _ in parts]) for parts in parted],
+            ads_split=sum(len(parts) > 1 for parts in parted),
+            parts=sum(len(parts) for parts in parted if len(parts) > 1),
+            ads_cut=sum(any(cut for _, cut in parts) for parts in parted),
+        )
+
+    def _parts(self, text: str) -> list[tuple[list[int], bool]]:
+        """(prompt, whether it lost a part of the ad) of each part, each prompt of shape (tokens,)."""
+        tokenizer, longest = self.backend.tokenizer, self.longest_prompt
+
+        def encoded(part: str) -> list[int]:
+            return encode_prompt(self.prompt(part), tokenizer)
+
+        whole = encoded(text)
+        if len(whole) <= longest:
+            return [(whole, False)] if _says_something(text) else []
+        places = stretches(sentence_ends(text), lambda begin, end: len(encoded(text[begin:end].strip())) <= longest)
+        prompts = [encoded(part) for begin, end in places if _says_something(part := text[begin:end].strip())]
+        keep_end = closing_tokens(self.template, tokenizer)
+        kept = [cut_prompt(prompt, longest, tokenizer, keep_end=keep_end) for prompt in prompts]
+        return [(after, len(after) < len(before)) for before, after in zip(prompts, kept, strict=True)]
+
+
+def joined(raw: Sequence[str]) -> Answer:
+    """The answer of an ad from what was said about its parts; without parts, that of an ad which asks for nothing."""
+    read = [parse_answer(text) for text in raw]
+    if len(raw) == 1:
+        return Answer(read[0][0], raw[0], read[0][1])
+    told = [f"--- part {number} of {len(raw)} ---\n{text}" for number, text in enumerate(raw, 1)]
+    return Answer(
+        _each_once(skill for skills, _ in read for skill in skills),
+        "\n".join(told),
+        all(parsed for _, parsed in read),
+    )
+
+
+def _each_once(skills: Iterable[str]) -> list[str]:
+    """Of skills that count as one, the spelling that came first."""
+    found: dict[str, str] = {}
+    for skill in skills:
+        found.setdefault(normalize_skill(skill), skill)
+    return list(found.values())
+
+
+def _says_something(text: str) -> bool:
+    return any(map(str.isalnum, text))
