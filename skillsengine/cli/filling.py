@@ -14,6 +14,7 @@ from skillsengine.cli.console import fail, line_observer, out
 from skillsengine.cli.follow import follow
 from skillsengine.cli.pausing import airflow_url
 from skillsengine.pipeline.bounds import MOST_CELLS
+from skillsengine.pipeline.drift import label_free, phrase
 from skillsengine.pipeline.evaluations import describe_filled, run_evaluation
 from skillsengine.pipeline.matrix import Cell
 from skillsengine.pipeline.plan import RunOptions
@@ -49,13 +50,14 @@ def fill_here(loaded: Loaded, settings: Settings, missing: Sequence[Cell]) -> No
         score = (
             f"F1 {metrics['f1']:.3f} ({metrics['f1_low']:.3f} to {metrics['f1_high']:.3f})"
             if "f1" in metrics
-            else "unlabelled"
+            else label_free(metrics)
         )
+        drift = phrase(metrics, loaded.experiment.drift)
         # Of a cell that somebody else has filled meanwhile nothing is told.
         line = (
             f"{next(place)}/{len(missing)}  {name} on {key}: {score}, {metrics['rows']} ads, {metrics['seconds']:.1f} s"
         )
-        out.print(line)
+        out.print(f"{line}, {drift}" if drift else line, markup=False)
 
     for wanted in runs_for(missing):
         run = open_run(

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from skillsengine.pipeline.cells import trained_partitions
+from skillsengine.pipeline.drift import drifted, phrase
 from skillsengine.pipeline.heavy import import_heavy
 from skillsengine.pipeline.matrix import Cell, Matrix
 from skillsengine.pipeline.plan import PlanError
@@ -27,6 +28,7 @@ METRICS = (
     "verbatim_rate",
     "skills_per_ad",
 )
+_DRIFTS_SHOWN = 6
 
 
 def check_metric(metric: str) -> None:
@@ -54,8 +56,14 @@ def matrix_table(found: Matrix, metric: str) -> Table:
         cells = [found.cells[row.number, key] for row in found.versions]
         shown = [*cells, *(found.baseline(name, key) for name in baselines)]
         gold = max((int(cell.metrics.get("gold_skills", 0)) for cell in shown if cell), default=0)
-        table.add_row(key, *(_shown(cell, metric) if cell else Text("") for cell in shown), str(gold or ""))
+        table.add_row(key, *(_marked(cell, metric, found) if cell else Text("") for cell in shown), str(gold or ""))
     return table
+
+
+def _marked(cell: Cell, metric: str, found: Matrix) -> Text:
+    """A cell, with a mark where its partition has drifted."""
+    mark = "~" if drifted(cell.metrics, found.drift) else ""
+    return Text.assemble((mark, "yellow"), _shown(cell, metric))
 
 
 def _heads(found: Matrix) -> list[str]:
@@ -114,8 +122,22 @@ def describe_partitions(found: Matrix, metric: str) -> Iterator[str]:
             "±: half of the 95% interval (bootstrap over ads). Two versions may differ although their intervals overlap: "
             "they are scored on the same ads."
         )
+    yield from _drift(found)
     if found.missing():
         yield f"· is missing: skillsengine backfill {found.experiment} --dry-run"
+
+
+def _drift(found: Matrix) -> Iterator[str]:
+    """Of the newest partitions first, since they are what comes next."""
+    told = [(cell, words) for cell in found.cells.values() if (words := phrase(cell.metrics, found.drift))]
+    if not told:
+        return
+    yield "~: the partition's ads have drifted from those that the version was trained on (docs/drift.md):"
+    told.sort(key=lambda pair: (pair[0].partition, pair[0].version), reverse=True)
+    for cell, words in told[:_DRIFTS_SHOWN]:
+        yield f"   {found.model}@{cell.version} on {cell.partition}: {words.removeprefix('drift: ')}"
+    if len(told) > _DRIFTS_SHOWN:
+        yield f"   and {len(told) - _DRIFTS_SHOWN} older ones: --json has all"
 
 
 def _counted(cells: Iterable[Cell]) -> str:

@@ -84,6 +84,8 @@ def _stages(opened: Run, until: str | None) -> None:
             state = ("cached", "green") if step["cached"] else (seconds_text(step["seconds"]), "cyan")
             told = summary_line(stage_of(step["id"]), step["summary"])
             out.print(Text.assemble((step["id"], "bold"), " ", state, " ", told))
+        for name, words in result.get("drift", {}).items():
+            out.print(f"{name}: {words}", markup=False)
         for lost in result.get("diverged", ()):
             out.print(Text.assemble((lost["id"], "bold"), " ", ("diverged", "red"), f" {lost['reason']}"))
         if "skipped" in result:

@@ -12,13 +12,14 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from skillsengine.pipeline.cells import CellLayout, trained_on, trained_partitions
-from skillsengine.pipeline.plan import PlanError, RunOptions, Step
+from skillsengine.pipeline.drift import drifted
+from skillsengine.pipeline.plan import PlanError, RunOptions, Step, source_of
 from skillsengine.settings import Settings
 from skillsengine.sources import keys
 from skillsengine.sources.connection import Connect, environment_connect
 from skillsengine.sources.find import Source
 from skillsengine.sources.keys import STATIC_KEY
-from skillsengine.spec.schema import Experiment
+from skillsengine.spec.schema import Drift, Experiment
 from skillsengine.storage.catalog import Catalog, CatalogError, CellRow, VersionRow
 
 State = Literal["scored", "unlabelled", "trained on", "missing"]
@@ -61,6 +62,8 @@ class Matrix:
     """By baseline, version and partition, beside each cell that is filled or will be: those that are there, and those that
     `evaluations.baselines` asks for. Versions that share a baseline share its cell."""
     aliases: Mapping[str, int]
+    drift: Drift
+    """What is called drift."""
 
     def distinct_baselines(self) -> list[Cell]:
         """Each cell of a baseline once."""
@@ -90,6 +93,7 @@ class Matrix:
             ],
             "cells": [
                 {"version": c.version, "partition": c.partition, "state": c.state, "metrics": dict(c.metrics)}
+                | ({"drifted": [found.name for found in drifted(c.metrics, self.drift)]} if c.metrics else {})
                 | ({"outdated": dict(c.outdated)} if c.outdated is not None else {})
                 for c in self.cells.values()
             ],
@@ -126,9 +130,7 @@ def build_matrix(
     """
     now = now or datetime.now(UTC)
     rows = _versions(experiment, catalog, versions)
-    source = Source(
-        experiment.data, settings.project, settings.allowed_roots, trusted=trusted, connect=connect, memory=catalog
-    )
+    source = source_of(experiment, settings, trusted=trusted, connect=connect, memory=catalog)
     present = _partitions(experiment, source, first, last, now)
     files = {key: source.files(key) for key, state in present.items() if state == "data"}
     known = catalog.cells(experiment=experiment.name)
@@ -157,7 +159,8 @@ def build_matrix(
                 if beside.state != "missing" or name in experiment.evaluations.baselines:
                     baselines[name, row.number, key] = shared.setdefault(step.digest, beside)
     model = experiment.model_name
-    return Matrix(experiment.name, model, tuple(rows), present, cells, baselines, catalog.aliases(model))
+    aliases = catalog.aliases(model)
+    return Matrix(experiment.name, model, tuple(rows), present, cells, baselines, aliases, experiment.drift)
 
 
 def _versions(experiment: Experiment, catalog: Catalog, wanted: Sequence[str]) -> list[VersionRow]:

@@ -187,7 +187,14 @@ def test_an_airflow_that_does_not_answer_fails_nothing(
 @pytest.mark.parametrize(
     ("result", "told"),
     [
-        ({"cells": {"tiny@1": {"rows": 3}}}, "no labels to score against"),
+        (
+            {"cells": {"tiny@1": {"parse_rate": 1.0, "verbatim_rate": 0.834, "skills_per_ad": 3.14}}},
+            "2026-03: tiny@1 unlabelled: parsed 100%, verbatim 83%, 3.1 skills an ad",
+        ),
+        (
+            {"cells": {"tiny@1": {"f1": 0.5, "drift": {"unseen_skills": {"share": 0.41, "chance": 0.1}}}}},
+            "2026-03: tiny@1 F1 0.500 · tiny@1: drift: unseen skills 41% (threshold 30%)",
+        ),
         ({"cells": {}, "not_scored": {"tiny@1": "..."}}, "tiny@1 not scored: it was trained on these ads"),
         (
             {"done": 3, "cached": 1, "not_scored": {"tiny@1 on 2026-02": "..."}},
