@@ -32,6 +32,7 @@ def scores_doc(experiment: Experiment, source: str, digest: str) -> str:
     partition = e.effective_schedule == "partition"
     settings = {
         "versions": f"{', '.join(_code(v) for v in e.evaluations.versions)} of {_code(e.model_name)}",
+        "baselines": ", ".join(_code(name) for name in e.evaluations.baselines) or "none",
         "data": _data(e),
         "schedule": _schedule(e) if partition else "by hand",
         "rows": "all" if e.evaluate.max_rows is None else f"a seeded sample of at most {e.evaluate.max_rows}",
