@@ -95,7 +95,7 @@ def _data(spec: Loaded, settings: Settings, catalog: Catalog | None, patience: P
         return problem(subject, str(error))
     except NoAnswer as error:
         return _silent(subject, f"{experiment.data.source}: ", error)
-    files = sum(len(found) for found in sources.files.values())
+    files = sum(not file.labels for found in sources.files.values() for file in found)
     told = f"{experiment.data.source}: partition {sources.partition}, {files} file{'s' * (files != 1)}"
     notes = f" ({'; '.join(sources.notes)})" if sources.notes else ""
     return ok(subject, told + notes)

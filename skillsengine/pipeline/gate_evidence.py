@@ -16,7 +16,7 @@ from skillsengine.pipeline.adapters import input_of
 from skillsengine.pipeline.cells import CellLayout, mark_cell, record_cell, trained_on
 from skillsengine.pipeline.execute import Observer, StepResult, execute
 from skillsengine.pipeline.heavy import import_heavy
-from skillsengine.pipeline.plan import PlanError, Step
+from skillsengine.pipeline.plan import PlanError, Step, source_of
 from skillsengine.pipeline.run import Run
 from skillsengine.scoring.comparison import Comparison, ComparisonError, compare
 from skillsengine.sources.errors import SourceError
@@ -148,14 +148,8 @@ class _Gathering:
     @cached_property
     def _source(self) -> Source:
         run = self._run
-        settings, trusted = run.settings, run.options.trusted
-        return Source(
-            run.experiment.data,
-            settings.project,
-            settings.allowed_roots,
-            trusted=trusted,
-            connect=run.connect,
-            memory=run.catalog,
+        return source_of(
+            run.experiment, run.settings, trusted=run.options.trusted, connect=run.connect, memory=run.catalog
         )
 
     def _files(self, key: str) -> Sequence[SourceFile]:

@@ -25,6 +25,7 @@ from skillsengine.sources.memory import Memory
 from skillsengine.spec.schema import STAGES, Experiment, Split
 from skillsengine.spec.trials import Trial, trials
 from skillsengine.stages.contract import Limit
+from skillsengine.storage.label_files import LabelFiles
 from skillsengine.storage.store import Store
 
 
@@ -122,6 +123,28 @@ class Sources:
     a pinned run."""
 
 
+def source_of(
+    experiment: Experiment,
+    settings: Settings,
+    *,
+    trusted: bool = False,
+    connect: Connect = environment_connect,
+    memory: Memory | None = None,
+    read: bool = True,
+) -> Source:
+    """The source of an experiment, with the labels that people have made of it. Raises SourceError as `Source` does."""
+    return Source(
+        experiment.data,
+        settings.project,
+        settings.allowed_roots,
+        trusted=trusted,
+        connect=connect,
+        memory=memory,
+        read=read,
+        labels=LabelFiles(settings.store_root, experiment.name),
+    )
+
+
 def find_sources(
     experiment: Experiment,
     partition: str | None,
@@ -144,9 +167,7 @@ def find_sources(
     """
     data = experiment.data
     compares = trains and experiment.sweep is not None
-    source = Source(
-        data, settings.project, settings.allowed_roots, trusted=trusted, connect=connect, memory=memory, read=read
-    )
+    source = source_of(experiment, settings, trusted=trusted, connect=connect, memory=memory, read=read)
     if not data.dated:
         if partition not in (None, STATIC_KEY):
             raise PlanError(
@@ -198,7 +219,7 @@ def find_cells(
         named = next((key for key in partitions if key != STATIC_KEY), STATIC_KEY)
         found = find_sources(experiment, named, settings, trusted=trusted, trains=False, connect=connect, memory=memory)
         return replace(found, partition=SEVERAL, window=())
-    source = Source(data, settings.project, settings.allowed_roots, trusted=trusted, connect=connect, memory=memory)
+    source = source_of(experiment, settings, trusted=trusted, connect=connect, memory=memory)
     there, now = source.partitions(), now or datetime.now(UTC)
     files = {key: source.files(_decide(experiment, key, there, now)) for key in partitions}
     return Sources(SEVERAL, (), files, source.notes())
@@ -292,7 +313,10 @@ class Layout:
         self._fingerprint = fingerprint or base_fingerprint(experiment.base.model, settings)
 
     def format(self, key: str, files: Sequence[SourceFile]) -> Step:
-        named = [{"name": f.name, "sha256": f.sha256, "split": f.split} for f in files]
+        named = [
+            {"name": f.name, "sha256": f.sha256, "split": f.split} | ({"labels": True} if f.labels else {})
+            for f in files
+        ]
         return self.step(f"format[{key}]", graph.FORMAT, key, {}, extra={"files": named}, files=tuple(files))
 
     def training(self, inputs: Mapping[str, str]) -> list[Step]:

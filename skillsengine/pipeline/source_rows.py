@@ -17,6 +17,7 @@ from skillsengine.sources.connection import environment_connect
 from skillsengine.sources.errors import SourceError
 from skillsengine.sources.files import SourceFile
 from skillsengine.sources.reading.rows import EXCERPT
+from skillsengine.stages.annotations import Joined
 from skillsengine.stages.contract import StageError
 from skillsengine.stages.reading import Columns, SourceReader
 from skillsengine.stages.records import clean_record, rejection
@@ -122,7 +123,9 @@ class SourceRows:
             fields=tuple(named["data.fields"]),
         )
         try:
-            return _records(SourceReader(step.files, columns, environment_connect), named["data.cleaning"], sum(here))
+            ads = tuple(file for file in step.files if not file.labels)
+            reader = SourceReader(ads, columns, environment_connect)
+            return _records(reader, Joined.of(step.files), named["data.cleaning"], sum(here))
         except (StageError, SourceError):
             return None  # the run that reads it says what is wrong with it
 
@@ -133,10 +136,12 @@ class SourceRows:
         return True
 
 
-def _records(reader: SourceReader, cleaning: Iterable[Any], size: int) -> _Read | None:
+def _records(reader: SourceReader, joined: Joined, cleaning: Iterable[Any], size: int) -> _Read | None:
     steps, known, labelled, usable, characters = tuple(cleaning), [], 0, 0, 0
     for raw in reader.records():
         cleaned = clean_record(raw, steps)
+        if cleaned.record.reason is None:
+            cleaned = joined.of_row(cleaned.record.id, cleaned, steps)
         record = cleaned.record
         characters += len(raw.text)
         if characters > _UNPACKED * size + EXCERPT:

@@ -46,6 +46,8 @@ class SourceFile:
     """What tells this state of the file from another one (etag, version, commit); None for a local file."""
     connection: str | None = None
     """Airflow connection with the credentials."""
+    labels: bool = False
+    """Whether it holds no ads but labels that people have made of them (`skillsengine annotate import`)."""
 
     @property
     def unread(self) -> bool:

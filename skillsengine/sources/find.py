@@ -25,6 +25,7 @@ from skillsengine.sources.opening import open_source
 from skillsengine.sources.patterns import PLACEHOLDER, Pattern
 from skillsengine.sources.reading.index import DateIndex, index_by_date
 from skillsengine.spec.schema import Data
+from skillsengine.storage.label_files import LabelFiles
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +49,8 @@ class Source:
     """The source of one spec, looked at once: ask a new one to look again.
 
     Paths of specs stay inside `roots`; `trusted` ones were named on the command line and may lie anywhere. `memory` spares
-    reading twice what did not change. With `read=False` nothing is downloaded: what was never read is UNREAD.
+    reading twice what did not change. With `read=False` nothing is downloaded: what was never read is UNREAD. `labels` are
+    those that people have made: a partition that has some has their file too.
 
     Raises SourceError for an address that is not read here. Methods raise it too: not there, not allowed, not readable; and
     SourceUnavailable: no answer.
@@ -64,8 +66,9 @@ class Source:
         connect: Connect = environment_connect,
         memory: Memory | None = None,
         read: bool = True,
+        labels: LabelFiles | None = None,
     ) -> None:
-        self._data, self._connect, self._read = data, connect, read
+        self._data, self._connect, self._read, self._labels = data, connect, read, labels
         self._memory: Memory = memory or Forgetful()
         self._address = parse_address(data.source)
         self._place = _place(data, self._address, project, None if trusted else tuple(roots), connect)
@@ -84,9 +87,14 @@ class Source:
     def files(self, partition: str | None) -> tuple[SourceFile, ...]:
         """The files of one partition (None or `all`: of a static source) in the order of their names, with their sha256.
 
-        In a folder, files called train, validation (dev, valid, val) and test name their split.
+        In a folder, files called train, validation (dev, valid, val) and test name their split. Last comes the file of the
+        labels that people have made, if there is one. Raises StoreError where that one is damaged.
         """
         self._check_fits(partition)
+        made = self._labels.current(partition or STATIC_KEY) if self._labels else None
+        return self._ads(partition) + ((SourceFile(made.path, made.sha256, labels=True),) if made else ())
+
+    def _ads(self, partition: str | None) -> tuple[SourceFile, ...]:
         if self._data.date_column is not None:
             return self._rows_of(str(partition))
         found = self._place.find(partition if self._data.dated else None)

@@ -13,6 +13,7 @@ from typing import TextIO
 
 from skillsengine.sources.reading.rows import EXCERPT
 from skillsengine.spec.schema import CleaningStep, Data
+from skillsengine.stages.annotations import Joined
 from skillsengine.stages.contract import Progress, StageConfig, StageContext, Summary
 from skillsengine.stages.ids import Claim, Ids
 from skillsengine.stages.reading import Columns, Record, SourceReader
@@ -33,20 +34,21 @@ def run(config: StageConfig, inputs: Mapping[str, Artifact], out: Path, context:
     {"rows", "rejected", "with_labels", "unlabelled", "empty_labels", "skills", "labels_not_in_text", "spans": those
     that were placed in the cleaned text, "spans_not_placed", "duplicate_ids": rows whose id another text had before,
     "copied_rows": rows with id and text of an earlier one, "splits": those that files are named for, "reasons": {reason:
-    count}, "notes": what the readers found out by themselves}.
+    count}, "notes": what the readers found out by themselves}, and what `annotations.Joined.summary` adds.
 
     Raises StageError if a file cannot be read or has changed since the plan was made, if no row has the text column, if no
     row is usable, or if a larger share than `data.max_rejected` is rejected. A row is held at a time, and its id in at most
     60 bytes.
     """
     data = config.spec.data
-    reader = SourceReader(config.files, _columns(data), context.connect)
-    tally = Tally(config.files, config.limit.rows if config.limit else None)
+    ads = tuple(file for file in config.files if not file.labels)
+    reader, joined = SourceReader(ads, _columns(data), context.connect), Joined.of(config.files)
+    tally = Tally(ads, config.limit.rows if config.limit else None)
     with (out / REJECTED).open("w", encoding="utf-8") as rejected:
-        write_rows(out, _rows(reader, tuple(data.cleaning), tally, rejected, context))
+        write_rows(out, _rows(reader, joined, tuple(data.cleaning), tally, rejected, context))
     reader.verify()
     tally.check(reader, data.max_rejected)
-    return tally.summary(reader.notes)
+    return tally.summary(reader.notes) | joined.summary()
 
 
 def _columns(data: Data) -> Columns:
@@ -63,7 +65,12 @@ def _columns(data: Data) -> Columns:
 
 
 def _rows(
-    reader: SourceReader, steps: Sequence[CleaningStep], tally: Tally, rejected: TextIO, context: StageContext
+    reader: SourceReader,
+    joined: Joined,
+    steps: Sequence[CleaningStep],
+    tally: Tally,
+    rejected: TextIO,
+    context: StageContext,
 ) -> Iterator[Row]:
     """The usable rows, up to the limit; the others are written to `rejected` on the way."""
     ids = Ids()
@@ -79,7 +86,10 @@ def _rows(
             entry |= {"reason": why, "text": record.text[:EXCERPT]}
             rejected.write(json.dumps(entry, ensure_ascii=False) + "\n")
         elif tally.wants(record.split):
-            row = _row(cleaned, ids, tally)
+            key = normalized_key(record.text)
+            name = _unique(record, key, ids, tally)
+            cleaned = joined.of_row(name, cleaned, steps)
+            row = _row(name, key, cleaned)
             tally.add(row, cleaned.labels_left_out, cleaned.spans_not_placed)
             yield row
             if tally.full:
@@ -87,11 +97,9 @@ def _rows(
     context.report(Progress(_told(tally, reader), fraction=1.0))
 
 
-def _row(cleaned: Cleaned, ids: Ids, tally: Tally) -> Row:
+def _row(name: str, key: str, cleaned: Cleaned) -> Row:
     record = cleaned.record
-    key = normalized_key(record.text)
     skills = None if record.labels is None else tuple(record.labels)
-    name = _unique(record, key, ids, tally)
     return Row(name, record.text, skills, key, record.split, cleaned.spans, record.fields)
 
 

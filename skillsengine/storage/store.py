@@ -4,6 +4,7 @@
     building/<digest>.<random>/                 what an attempt is writing; nothing reads it
     checkpoints/<digest>/                       what outlives an attempt
     bases/                                      converted built-in models
+    labels/                                     what people have labelled (`label_files`)
     versions/<model>/<number>                   a link to the version's artifact, for people
 
 An artifact appears by one rename, with its manifest inside: a folder without manifest does not exist.
