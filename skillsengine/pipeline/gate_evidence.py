@@ -259,7 +259,9 @@ def _trained_on_copies(subject: Subject) -> str:
 
 
 def _rows(cell: Artifact) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in cell.file("predictions.jsonl").read_text(encoding="utf-8").splitlines()]
+    # Not splitlines: what models write may hold any of the line breaks that Unicode knows.
+    with cell.file("predictions.jsonl").open(encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines]
 
 
 def _first_line(error: Exception) -> str:

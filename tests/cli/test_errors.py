@@ -70,7 +70,7 @@ def put(project: Path, key: str, rows: list[Row], digest: str) -> Artifact:
 
 @pytest.fixture(scope="module")
 def scored(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """skills@1, scored on two months, of which the newer one has no labels; skills@2, scored on none."""
+    """skills@1, scored on three months, of which the newest has no labels and the oldest was scored last; skills@2, on none."""
     project = tmp_path_factory.mktemp("errors") / "project"
     (project / "experiments").mkdir(parents=True)
     catalog = Catalog.open(load_settings(project).catalog_url)
@@ -79,6 +79,7 @@ def scored(tmp_path_factory: pytest.TempPathFactory) -> Path:
         catalog.publish_version("skills", number, "a" * 64, project, {}, {})
     put(project, "2026-06", [row(name, *ad) for name, ad in ADS.items()], "12")
     put(project, "2026-07", [row(name, text, None) for name, (text, _) in ADS.items()], "34")
+    put(project, "2026-05", [row("cook", *ADS["cook"])], "56")
     return project
 
 
@@ -126,7 +127,8 @@ def test_of_ads_that_are_gone_the_names_are_left(command: Command, project: Path
 
 def test_what_cannot_be_shown_says_why_and_what_to_do(command: Command, project: Path) -> None:
     for words, text in {
-        ("skills@1", "--partition", "2026-05"): "skills@1 has no score on 2026-05: it was scored on 2026-06, 2026-07. "
+        ("skills@1", "--partition", "2026-04"): "skills@1 has no score on 2026-04: it was scored on 2026-05, 2026-06, "
+        "2026-07. "
         "`skillsengine backfill skills` scores what is missing.",
         ("skills@2",): "skills@2 has no score: it was not scored yet. `skillsengine backfill skills`",
         ("skills@1", "--partition", "2026-07"): "the ads that skills@1 was scored on (2026-07) have no labels",

@@ -23,9 +23,9 @@ def test_each_skill_is_in_one_pair_and_the_largest_overlap_wins() -> None:
     assert errors_of(["project management"], ["project", "project management tools"], text).boundary == [
         ("project management", "project management tools")
     ]
-    # As many pairs as possible come before the largest overlap.
-    both = errors_of(["technical project", "management tools"], ["project management", "management"], text).boundary
-    assert both == [("technical project", "project management"), ("management tools", "management")]
+    # As many pairs as possible come before the largest overlap, which is that of the longest two.
+    both = errors_of(["technical project management", "tools"], [text, "technical"], text).boundary
+    assert both == [("technical project management", "technical"), ("tools", text)]
 
 
 def test_words_decide_where_a_skill_does_not_stand_in_the_text() -> None:
