@@ -34,7 +34,7 @@ Counts = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Interval:
-    """Where a score lies with so much confidence; both ends are the score itself where there is one ad, or none."""
+    """Where a score lies with so much confidence; anywhere where there is one ad, or none: nobody knows how far ads differ."""
 
     low: float
     high: float
@@ -79,9 +79,8 @@ def score_of(sums: NDArray[np.int64], metric: str) -> NDArray[np.float64]:
 
 def interval(ads: Counts, metric: str, confidence: float = CONFIDENCE) -> Interval:
     """Of one subject's score."""
-    value = float(score_of(ads.sum(axis=0), metric))
     if len(ads) < 2:
-        return Interval(value, value, confidence)
+        return Interval(0.0, 1.0, confidence)
     low, high = _bootstrap(len(ads), lambda drawn: score_of(_sums(ads, drawn), metric), confidence)
     return Interval(low, high, confidence)
 
@@ -98,8 +97,10 @@ def difference(a: Counts, b: Counts, metric: str, confidence: float = CONFIDENCE
         return score_of(_sums(a, drawn), metric) - score_of(_sums(b, drawn), metric)
 
     value = float(apart(np.arange(len(a))[None])[0]) if len(a) else 0.0
+    if len(a) < 2:
+        return Difference(value, Interval(-1.0, 1.0, confidence), 1.0)
     # Only where the two said something else can a swap change anything.
-    if len(a) < 2 or np.array_equal(a, b):
+    if np.array_equal(a, b):
         return Difference(value, Interval(value, value, confidence), 1.0)
     low, high = _bootstrap(len(a), apart, confidence)
     return Difference(value, Interval(low, high, confidence), _p_value(a, b, metric))

@@ -102,8 +102,8 @@ def test_few_ads_make_no_difference() -> None:
 @pytest.mark.parametrize("ads", [0, 1])
 def test_nothing_to_draw_from(ads: int) -> None:
     one = np.array([[4, 4, 2]] * ads).reshape(ads, 3)
-    value = 0.5 if ads else 0.0
-    assert interval(one, "f1") == Interval(value, value)
+    assert interval(one, "f1") == Interval(0.0, 1.0), "one ad is not a sure one"
+    assert difference(one, one, "f1") == Difference(0.0, Interval(-1.0, 1.0), 1.0)
     assert not difference(one, one, "f1").is_one
 
 
