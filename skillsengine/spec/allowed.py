@@ -50,10 +50,16 @@ def keys(schema: Schema) -> dict[str, Schema]:
     return known
 
 
+def values(schema: Schema) -> Schema | None:
+    """What the values of a mapping whose keys are free allow; None of a section."""
+    found = [option for option in options(schema) if option.get("type") == "object" and "propertyNames" not in option]
+    return next((option["additionalProperties"] for option in found if option.get("additionalProperties")), None)
+
+
 def step(schema: Schema, part: Part) -> Schema | None:
     """What the child `part` of a value of this schema allows; None where it has no such child."""
     if isinstance(part, str):
-        return keys(schema).get(part)
+        return keys(schema).get(part) or values(schema)
     return next((option["items"] for option in options(schema) if "items" in option), None)
 
 
@@ -110,6 +116,8 @@ def _one(schema: Schema) -> str:
     if kind == "array":
         least = schema.get("minItems")
         return f"list of {_plural(schema['items'])}" + (f", at least {least}" if least else "")
+    if kind == "object" and (inner := values(schema)) is not None:
+        return f"mapping of names to {_plural(inner)}"
     if kind == "object":
         return f"section with the keys {', '.join(keys(schema))}"
     return {"boolean": "true or false", "null": "null"}.get(str(kind), "value")
@@ -160,6 +168,12 @@ def _default(schema: Schema) -> str:
 
 def _article(text: str) -> str:
     first = text.split()[0].rstrip(",")
-    return {"int": "an ", "float": "a ", "list": "a ", "section": "a ", "date": "a ", "duration": "a "}.get(
-        first, ""
-    ) + text
+    return {
+        "int": "an ",
+        "float": "a ",
+        "list": "a ",
+        "section": "a ",
+        "mapping": "a ",
+        "date": "a ",
+        "duration": "a ",
+    }.get(first, "") + text

@@ -17,6 +17,7 @@ from pydantic import TypeAdapter
 from skillsengine.settings import Settings
 from skillsengine.spec.allowed import Schema, deref, root_schema
 from skillsengine.spec.schema import format_duration
+from skillsengine.spec.sections.scoring import SLICE_PATTERN
 
 SPEC_FILE = "schema/spec.schema.json"
 PART_FILE = "schema/part.schema.json"
@@ -43,6 +44,7 @@ _RULES: dict[tuple[str, str], Schema] = {
         "anyOf": [{"enum": ["partition", "none"]}, {"type": "string", "pattern": _CRON}, {"type": "null"}]
     },
     ("Evaluations", "versions"): {"items": {"type": "string", "pattern": _REFERENCE}},
+    ("Gate", "min_slice_scores"): {"propertyNames": {"pattern": SLICE_PATTERN}},
     ("Prompt", "template"): {"pattern": r"\{text\}"},
     ("Base", "model"): {"examples": ["smollm2-135m-instruct", "meta-llama/Llama-2-13b-hf"]},
 }
@@ -145,10 +147,12 @@ def _arm(schema: Schema) -> Schema:
         return {**schema, "pattern": _DATE}
     if "items" in schema:
         return {**schema, "items": schema["items"] if "$ref" in schema["items"] else _with_references(schema["items"])}
-    if "propertyNames" in schema:  # spelt out: editors complete properties, not names
+    if "enum" in deref(schema.get("propertyNames", {})):  # spelt out: editors complete properties, not names
         named = deref(schema["propertyNames"])["enum"]
         value = {"anyOf": [schema["additionalProperties"], {"$ref": "#/$defs/reference"}]}
         return {"type": "object", "properties": dict.fromkeys(named, value), "additionalProperties": False}
+    if schema.get("additionalProperties"):
+        return {**schema, "additionalProperties": _with_references(schema["additionalProperties"])}
     return schema
 
 

@@ -37,6 +37,15 @@ def _some_time(value: timedelta) -> timedelta:
     return value
 
 
+def _slices(floors: dict[str, float]) -> dict[str, float]:
+    for name in floors:
+        if not re.fullmatch(SLICE_PATTERN, name):
+            raise ValueError(
+                f"`{name}` names no slice: write `length=long` (or short, medium), or a field of the ads and its value, `source=tech`"
+            )
+    return floors
+
+
 class Shot(Section):
     """One worked example shown to the untuned base."""
 
@@ -90,9 +99,7 @@ class Gate(Section):
     """Share of the challenger's answers that must be lists of skills."""
     min_verbatim_rate: float = Field(0.0, ge=0.0, le=1.0)
     """Share of the challenger's skills that must stand in their ads word for word."""
-    min_slice_scores: dict[Annotated[str, Field(pattern=SLICE_PATTERN)], Annotated[float, Field(ge=0.0, le=1.0)]] = (
-        Field({})
-    )
+    min_slice_scores: Annotated[dict[str, Annotated[float, Field(ge=0.0, le=1.0)]], AfterValidator(_slices)] = Field({})
     """Slice of the ads (`source=tech`, `length=long`) -> the least `gate.metric` that the challenger must have there. A slice
     that the scored ads do not have keeps the champion."""
     approval: Literal["none", "required"] = "none"
