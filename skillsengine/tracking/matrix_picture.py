@@ -56,6 +56,6 @@ def draw(
     axes.set_ylabel("scored on")
     axes.set_title(title, fontsize=10, loc="left")
     figure.colorbar(image, ax=axes, label=metric)
-    legend = "±: half of the 95% interval · below the score: gold skills · hatched: trained on · dot: missing · ?: unlabelled"
+    legend = "±: half of the 95% interval · below the score: gold skills\nhatched: trained on · dot: missing · ?: unlabelled"
     axes.annotate(legend, (0, 0), (0, -50), xycoords="axes fraction", textcoords="offset points", va="top", fontsize=6)
     figure.savefig(path)
