@@ -33,7 +33,7 @@ def draw(
     values = np.full((len(rows), len(columns)), np.nan)
     for place, (_, metrics) in cells.items():
         values[place] = metrics.get(metric, np.nan)
-    figure = Figure(figsize=(_EDGE + 1.1 * len(columns), _EDGE + _CELL * len(rows)), dpi=120, layout="constrained")
+    figure = Figure(figsize=(_EDGE + 1.1 * max(2, len(columns)), _EDGE + _CELL * len(rows)), dpi=120, layout="constrained")
     axes = figure.subplots()
     top = float(np.nanmax(values)) if np.isfinite(values).any() else 1.0
     shown = colormaps["viridis"].with_extremes(bad="#f4f4f4")
@@ -57,5 +57,5 @@ def draw(
     axes.set_title(title, fontsize=10, loc="left")
     figure.colorbar(image, ax=axes, label=metric)
     legend = "±: half of the 95% interval · below the score: gold skills\nhatched: trained on · dot: missing · ?: unlabelled"
-    axes.annotate(legend, (0, 0), (0, -50), xycoords="axes fraction", textcoords="offset points", va="top", fontsize=6)
+    figure.supxlabel(legend, x=0.02, ha="left", fontsize=6)
     figure.savefig(path)
