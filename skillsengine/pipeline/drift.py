@@ -140,7 +140,12 @@ def described(metrics: Mapping[str, Any], rule: Drift) -> str | None:
         return None
     if "unknown" in measured:
         return f"drift: unknown, {measured['unknown']}"
-    calm = ", ".join(found.text for found in findings(measured, rule) if not found.drifted)
+    # Where chance alone is in the way of calling it drift, that is said.
+    calm = ", ".join(
+        f"{found.text} ({found.limit})" if found.value > found.threshold else found.text
+        for found in findings(measured, rule)
+        if not found.drifted
+    )
     return "; ".join(filter(None, (phrase(metrics, rule) or "no drift", calm)))
 
 

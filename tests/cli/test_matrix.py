@@ -101,6 +101,19 @@ def test_the_matrix_as_json_and_by_another_metric(command: Command) -> None:
     assert command("matrix", "tiny", "--metric", "parse_rate").code == 0
 
 
+def test_drift_is_marked_and_told(command: Command, done: Run) -> None:
+    [cell] = done.catalog.cells("tiny", done.plan.adapter.digest, "2026-03")
+    assert cell.metrics["drift"]["ads"] == 8, "a run measures it"
+    far = {"unseen_skills": {"share": 0.41, "distinct": 0.5, "chance": 0.2}, "top_skills": {"js": 0.1, "chance": 0.4}}
+    done.catalog.add_to_cell(cell.id, "drift", far)
+    said = command("matrix", "tiny")
+    assert re.search(r"2026-03 +~0\.\d{3}", said.out), said.out
+    assert "tiny@1 on 2026-03: unseen skills 41% (threshold 30%)\n" in said.out
+    cells = {c["partition"]: c for c in json.loads(command("matrix", "tiny", "--json").out)["cells"]}
+    assert cells["2026-03"]["drifted"] == ["unseen_skills"] and cells["2026-03"]["metrics"]["drift"] == far
+    assert "drifted" not in cells["2026-01"]
+
+
 def test_the_matrix_as_a_picture(command: Command, tmp_path: Path) -> None:
     picture = tmp_path / "matrix.png"
     said = command("matrix", "tiny", "--png", str(picture))

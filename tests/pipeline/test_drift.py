@@ -204,9 +204,9 @@ def test_a_phrase_names_what_is_above_threshold_and_chance(
 
 def test_a_log_line_has_all_of_it() -> None:
     assert described(measured(top_skills=None), Drift(unseen_skills=0.5)) == (
-        "no drift; length PSI 0.31, tokens per word PSI 0.01, unseen skills 41%"
+        "no drift; length PSI 0.31 (by chance up to 0.40), tokens per word PSI 0.01, unseen skills 41%"
     )
     assert str(described(measured(), Drift(psi=0, js=1))).endswith(
-        "; length PSI 0.31, tokens per word PSI 0.01, top skills JS distance 0.35"
+        "; length PSI 0.31 (by chance up to 0.40), tokens per word PSI 0.01 (by chance up to 0.10), top skills JS distance 0.35"
     )
     assert described({"f1": 0.5}, Drift()) is None

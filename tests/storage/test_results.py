@@ -41,6 +41,15 @@ def test_a_cell_is_put_once(catalog: Catalog) -> None:
     assert len(catalog.cells()) == 1
 
 
+def test_what_is_measured_later_is_laid_beside_the_scores(catalog: Catalog) -> None:
+    row, other = put(catalog), put(catalog, partition="2026-07")
+    catalog.add_to_cell(row.id, "drift", {"unknown": "why"})
+    catalog.add_to_cell(row.id, "drift", {"ads": 24})
+    metrics = {cell.id: cell.metrics for cell in catalog.cells()}
+    assert metrics == {row.id: {"f1": 0.61, "drift": {"ads": 24}}, other.id: {"f1": 0.61}}
+    assert put(catalog, metrics={"f1": 0.0}).metrics == metrics[row.id], "and stays when the score is told again"
+
+
 def test_two_experiments_share_an_artifact_and_have_a_cell_each(catalog: Catalog) -> None:
     put(catalog, subject="base:12345678", kind="base", adapter_digest=None)
     put(catalog, subject="base:12345678", kind="base", adapter_digest=None, experiment="other")
