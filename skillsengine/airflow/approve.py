@@ -29,10 +29,15 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 APPROVE, REFUSE = "Approve", "Refuse"
+_RETRIES = 3
 
 
 class ApproveTask(HITLOperator):  # type: ignore[misc]  # airflow ships no types
-    """Asks where the verdict is to promote, and is done at once where it is not. No answer in time is a refusal by nobody."""
+    """Asks where the verdict is to promote, and is done at once where it is not. No answer in time is a refusal by nobody.
+
+    Known limitation: an answer within the second in which the question is posted may be lost, as the scheduler then takes the
+    task for one that died (Airflow 3.3): it asks again, which is what its retries are for.
+    """
 
     template_fields: Sequence[str] = ()  # a `{{…}}` in a spec stays what it is
     ui_color = "#f4ecdf"
@@ -43,6 +48,7 @@ class ApproveTask(HITLOperator):  # type: ignore[misc]  # airflow ships no types
             options=[APPROVE, REFUSE],
             defaults=REFUSE,
             response_timeout=experiment.gate.approval_timeout,
+            retries=max(experiment.resources.retries, _RETRIES),
             **kwargs,
         )
         self._experiment, self._project, self._kind = experiment, project, kind

@@ -12,10 +12,17 @@ CHAMPION = "champion"
 
 
 def to_approve(run: Run) -> dict[str, Any] | None:
-    """The verdict that a person is to be asked about; None where nothing would come of an approval."""
-    verdict: dict[str, Any] | None = run.catalog.run_by_id(run.id).data.get("gate")
+    """The verdict that a person is to be asked about, which the run remembers; None where nothing would come of an approval.
+
+    A run asks about one verdict only: Airflow shows the question of a cleared task with the text that it had at first.
+    """
+    data = run.catalog.run_by_id(run.id).data
+    verdict: dict[str, Any] | None = data.get("gate")
     if run.options.limit or verdict is None or run.experiment.gate.approval == "none" or stays(run, verdict):
         return None
+    if data.get("asked") not in (None, verdict["reason"]):
+        return None
+    run.catalog.set_run_data(run.id, asked=verdict["reason"])
     return verdict
 
 
@@ -63,24 +70,28 @@ def stays(run: Run, verdict: Mapping[str, Any]) -> str | None:
     return None
 
 
-def lacking(run: Run, verdict: Mapping[str, Any], approval: Mapping[str, Any] | None) -> str | None:
-    """Why a promotion lacks the approval that the spec wants; None where it has it, or needs none."""
+def lacking(run: Run, data: Mapping[str, Any]) -> str | None:
+    """Why a promotion lacks the approval that the spec wants, by the run's `data`; None where it has it, or needs none."""
     gate, model = run.experiment.gate, run.experiment.model_name
+    verdict, approval, asked = data["gate"], data.get("approval"), data.get("asked")
     if gate.approval == "none":
         return None
     by_hand = f"`skillsengine promote {model}@{verdict['number']}` makes it the champion by hand"
+    again = f"start a new run to be asked again (what is done is cached), or {by_hand}"
+    required = "gate.approval is required, and"
+    if approval is None and asked not in (None, verdict["reason"]):
+        return f"{required} this run's question was about another verdict: {again}. Gate: {verdict['reason']}"
     if approval is None:
-        return f"gate.approval is required, and nobody was asked in this run: {by_hand}. Gate: {verdict['reason']}"
+        return f"{required} nobody was asked in this run: {by_hand}. Gate: {verdict['reason']}"
     if approval["by"] is None:
         waited = format_duration(gate.approval_timeout)
-        return f"gate.approval is required, and nobody answered within {waited}: {by_hand}. Gate: {verdict['reason']}"
+        return f"{required} nobody answered within {waited}: {by_hand}. Gate: {verdict['reason']}"
     if not approval["approved"]:
         return f"refused by {approval['by']}. Gate: {verdict['reason']}"
     if (approval["number"], approval["champion"]) != (verdict["number"], verdict["champion"]):
         return (
             f"{approval['by']} approved it against {named(model, approval['champion'])}, and "
-            f"{named(model, verdict['champion'])} is the champion since: clear the task `gate` to be asked again, or "
-            f"{by_hand}. Gate: {verdict['reason']}"
+            f"{named(model, verdict['champion'])} is the champion since: {again}. Gate: {verdict['reason']}"
         )
     return None
 

@@ -57,7 +57,7 @@ def _promote(run: Run, observer: Observer | None) -> dict[str, Any]:
         verdict = data.get("gate")
         if verdict is None:
             return {"moved": False, "reason": "there is no verdict to act on"}
-        if reason := stays(run, verdict) or lacking(run, verdict, data.get("approval")):
+        if reason := stays(run, verdict) or lacking(run, data):
             return {"moved": False, "reason": reason}
         number, why = int(verdict["number"]), str(verdict["reason"])
         if run.experiment.gate.approval == "required":

@@ -40,8 +40,27 @@ def prepare(platform: Platform, name: str, timeout: str) -> None:
 
 def question(platform: Platform, name: str, run_id: str) -> str:
     """The path of the run's question, once it stands there."""
-    wait_for("the question", lambda: platform.states(name, run_id).get("approve") == "awaiting_input")
+
+    def there() -> bool:
+        run = platform.client.run(name, run_id)
+        assert run is not None and run["state"] != "failed", run
+        return platform.states(name, run_id).get("approve") == "awaiting_input"
+
+    wait_for("the question", there, 600)
     return f"dags/{name}/dagRuns/{run_id}/taskInstances/approve/-1/hitlDetails"
+
+
+def answer(platform: Platform, name: str, run_id: str, chosen: str) -> None:
+    """Answer, and once more where the question is asked again: an answer that comes at once may be lost."""
+
+    def taken() -> bool:
+        state = platform.states(name, run_id).get("approve")
+        path = question(platform, name, run_id) if state == "awaiting_input" else ""
+        if path and not ask(platform, "GET", path)["response_received"]:
+            ask(platform, "PATCH", path, {"chosen_options": [chosen], "params_input": {}})
+        return state == "success"
+
+    wait_for(f"the answer {chosen}", taken, 300)
 
 
 def outcome(platform: Platform, name: str, run_id: str) -> tuple[str, int | None]:
@@ -62,14 +81,14 @@ def test_a_person_approves_refuses_or_never_answers(platform: Platform) -> None:
     detail: dict[str, Any] = ask(platform, "GET", path)
     assert detail["subject"] == "Promote says-yes@1?" and detail["options"] == ["Approve", "Refuse"]
     assert "says-yes@1 has f1 1.000 against 0.000 of the untuned base, on 30 ads with 60 gold skills" in detail["body"]
-    ask(platform, "PATCH", path, {"chosen_options": ["Approve"], "params_input": {}})
+    answer(platform, "says-yes", runs["says-yes"], "Approve")
     note, champion = outcome(platform, "says-yes", runs["says-yes"])
     assert champion == 1 and note.endswith(" · champion")
     moves = Catalog.open(platform.settings.catalog_url).alias_moves("says-yes", "champion")
     assert "; approved by " in moves[-1].reason
 
-    path = question(platform, "says-no", runs["says-no"])
-    ask(platform, "PATCH", path, {"chosen_options": ["Refuse"], "params_input": {}})
+    question(platform, "says-no", runs["says-no"])
+    answer(platform, "says-no", runs["says-no"], "Refuse")
     note, champion = outcome(platform, "says-no", runs["says-no"])
     assert champion is None and " · not promoted: refused by " in note
 

@@ -15,6 +15,7 @@ from tests.pipeline.gating import adapter_named, answers, challenger, champion, 
 from tests.pipeline.project import make_project, tiny_experiment
 
 BY_HAND = "`skillsengine promote tiny@2` makes it the champion by hand"
+AGAIN = f"start a new run to be asked again (what is done is cached), or {BY_HAND}"
 
 
 @pytest.fixture
@@ -88,8 +89,19 @@ def test_an_approval_is_of_one_comparison(run: Run) -> None:
     outcome = run_promote(run)
     assert not outcome["moved"] and run.catalog.alias("tiny", "champion") == 3
     assert outcome["reason"].startswith(
-        f"ann approved it against tiny@1, and tiny@3 is the champion since: clear the task `gate` to be asked again, or "
-        f"{BY_HAND}. Gate: compared again, as the champion moved meanwhile (tiny@1, then tiny@3): tiny@2 has f1 "
+        f"ann approved it against tiny@1, and tiny@3 is the champion since: {AGAIN}. Gate: compared again, "
+        f"as the champion moved meanwhile (tiny@1, then tiny@3): tiny@2 has f1 "
     )
     assert run_gate(run)["verdict"] == "promote"
     assert "nobody was asked in this run" in run_promote(run)["reason"], "a new verdict makes the old word void"
+
+
+def test_a_run_asks_about_one_verdict_only(run: Run) -> None:
+    """Of a task that was cleared Airflow shows the old question: nobody may approve what does not stand there."""
+    assert to_approve(run) == to_approve(run), "a retry asks the same"
+    answers(run, version(run, adapter_named("other")), said(22))
+    run.catalog.set_alias("tiny", "champion", 3, reason="by hand")
+    assert run_gate(run)["verdict"] == "promote" and to_approve(run) is None
+    assert run_promote(run)["reason"].startswith(
+        f"gate.approval is required, and this run's question was about another verdict: {AGAIN}. Gate: tiny@2 has f1 "
+    )

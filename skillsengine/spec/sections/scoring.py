@@ -41,7 +41,7 @@ def _slices(floors: dict[str, float]) -> dict[str, float]:
     for name in floors:
         if not re.fullmatch(SLICE_PATTERN, name):
             raise ValueError(
-                f"`{name}` names no slice: write `length=long` (or short, medium), or a field of the ads and its value, `source=tech`"
+                f"`{name}` names no slice: write `length=long` (or short, medium), or a field and its value, `source=tech`"
             )
     return floors
 
