@@ -14,6 +14,7 @@ from typing import Any
 
 from skillsengine.pipeline.adapters import input_of
 from skillsengine.pipeline.cells import CellLayout, mark_cell, record_cell, trained_on
+from skillsengine.pipeline.drift import with_drift
 from skillsengine.pipeline.execute import Observer, StepResult, execute
 from skillsengine.pipeline.heavy import import_heavy
 from skillsengine.pipeline.plan import PlanError, Step, source_of
@@ -190,7 +191,8 @@ class _Gathering:
             self._require_labels(formatted)
             self._require_adapter(subject, key)
             artifact = self._make(subject, key, scored)
-        record_cell(run.catalog, run.experiment.name, key, StepResult(scored, artifact, True, 0.0))
+        result = StepResult(scored, artifact, True, 0.0)
+        with_drift(run, record_cell(run.catalog, run.experiment.name, key, result), result)
         return artifact
 
     def _require_labels(self, formatted: Step) -> None:

@@ -37,7 +37,7 @@ def run_note(
     lost = f" ({chosen['diverged']} diverged)" if chosen.get("diverged") else ""
     trial = f" · best of {chosen['trials']} trials: {chosen['trial']}{lost}" if "trials" in chosen else ""
     metrics = _metrics(plan, catalog)
-    told = f"F1: {shown}" if shown else label_free(metrics) if metrics else "no F1"
+    told = f"F1: {shown}" if shown else label_free(metrics) if "parse_rate" in metrics else "no F1"
     drift = phrase(metrics, experiment.drift)
     moved = f" · {drift}" if drift else ""
     gate = _gate(catalog, version.model, version.number, run_pk)

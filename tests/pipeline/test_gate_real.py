@@ -66,6 +66,8 @@ def test_each_is_scored_by_its_own_base_and_prompt_and_a_champion_that_is_gone_i
         files = find_sources(one, key, settings, trains=False).files[key]
         step = own.steps(key, files)[1]
         assert second.store.get("evaluate", step.digest) is not None, "the very cell that its own experiment would make"
+    made = [cell for cell in first.catalog.cells(partition="2025-12") if cell.kind == "adapter"]
+    assert len(made) == 3 and all("psi" in cell.metrics["drift"]["length"] for cell in made), "as any other cell has"
     told.clear()
     assert run_gate(second, lambda step, progress: told.append(step)) == verdict and told == [], "nothing is done twice"
 
