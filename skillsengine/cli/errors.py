@@ -23,7 +23,7 @@ from skillsengine.storage.store import Store
 
 _ADS = 2
 """Ads that are shown of each error."""
-_AROUND = 36
+_AROUND = 24
 """Characters on each side of a skill: beside the other columns they fit into a terminal."""
 _HEADS = {
     "missed": "missed: labelled, not extracted",

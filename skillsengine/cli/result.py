@@ -18,7 +18,7 @@ from skillsengine.storage.artifact import Artifact
 from skillsengine.storage.catalog import Catalog
 from skillsengine.storage.store import Store
 
-_NAMES = {"adapter": "the adapter", "base": "untuned base, 4-shot", "lexicon": "lexicon of the labels"}
+_NAMES = {"adapter": "the adapter", "base": "untuned base, 4-shot", "lexicon": "lexicon of labels"}
 _EXAMPLES = 3
 
 

@@ -152,7 +152,9 @@ def describe(found: Difference, better: str, worse: str) -> str:
     span = f"{found.interval.low:+.3f} to {found.interval.high:+.3f}"
     if not found.is_one:
         return f"no difference seen ({found.value:+.3f}, {span})"
-    return f"{better if found.value > 0 else worse} is better by {abs(found.value):.3f} ({span})"
+    if found.value > 0:
+        return f"{better} is better by {found.value:.3f} ({span})"
+    return f"{worse} is better by {-found.value:.3f} ({-found.interval.high:+.3f} to {-found.interval.low:+.3f})"
 
 
 def joined(*parts: Sequence[Counts]) -> list[Counts]:

@@ -80,11 +80,11 @@ def test_the_result_holds_scores_examples_and_where_to_look(run: Run) -> None:
     shown = console()
     show_result(run.plan, run.store, run.catalog, "http://127.0.0.1:8080", shown)
     text = printed(shown)
-    for line in ("the adapter", "untuned base, 4-shot", "lexicon of the labels", "tiny on 2026-03 (8 ads)"):
+    for line in ("the adapter", "untuned base, 4-shot", "lexicon of labels", "tiny on 2026-03 (8 ads)"):
         assert line in text
     assert text.count("→") == 3
     assert text.count("±0.") == 3, "each F1 stands with its interval"
-    for baseline in ("untuned base, 4-shot", "lexicon of the labels"):
+    for baseline in ("untuned base, 4-shot", "lexicon of labels"):
         assert re.search(rf"F1 against the {baseline}: (the .* is better by 0|no difference seen \()", text)
     assert "http://127.0.0.1:8080/dags/tiny" in text
     assert f"tiny@1 (latest)  {Path(run.settings.store_root) / 'versions' / 'tiny' / '1'}" in text

@@ -117,7 +117,10 @@ def test_in_words() -> None:
         describe(Difference(0.05, Interval(0.01, 0.09), 0.01), "new", "old")
         == "new is better by 0.050 (+0.010 to +0.090)"
     )
-    assert describe(Difference(-0.05, Interval(-0.09, -0.01), 0.01), "new", "old").startswith("old is better by 0.050")
+    assert (
+        describe(Difference(-0.05, Interval(-0.09, -0.01), 0.01), "new", "old")
+        == "old is better by 0.050 (+0.010 to +0.090)"
+    )
     assert describe(Difference(0.05, Interval(-0.01, 0.11), 0.09), "new", "old").startswith(
         "no difference seen (+0.050"
     )
