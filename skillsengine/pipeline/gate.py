@@ -41,12 +41,13 @@ def decide(rule: Gate, evidence: Evidence) -> dict[str, Any]:
         f"{evidence.challenger} has {rule.metric} {scores['challenger']:.3f} against {scores['opponent']:.3f} of "
         f"{evidence.opponent.told}, on {scores['rows']} ads with {scores['gold_skills']} gold skills{_where(evidence)}"
     )
+    besides = f"; passed over: {_reasons(evidence.passed_over)}" if evidence.passed_over else ""
     if evidence.gold_skills < rule.min_gold_skills:
         few = f"too few to decide: gate.min_gold_skills is {rule.min_gold_skills}"
         end = f", and {evidence.end}" if evidence.end else ""
-        return told | {"verdict": "undecided", "reason": f"{said}: {few}{end}"}
+        return told | {"verdict": "undecided", "reason": f"{said}: {few}{end}{besides}"}
     if low := _below_floors(rule, evidence):
-        return told | {"verdict": "keep", "reason": f"{said}, but {low}"}
+        return told | {"verdict": "keep", "reason": f"{said}, but {low}{besides}"}
     found = _difference(rule, evidence)
     scores |= {
         "difference": found.value,
@@ -57,14 +58,14 @@ def decide(rule: Gate, evidence: Evidence) -> dict[str, Any]:
     said += f" (difference {found.value:+.3f}, {found.interval.low:+.3f} to {found.interval.high:+.3f})"
     if found.is_one and found.interval.low > rule.margin:
         better = "better" + ("" if evidence.opponent.version else ", and there is no champion yet")
-        return told | {"verdict": "promote", "reason": f"{said}: {better}"}
+        return told | {"verdict": "promote", "reason": f"{said}: {better}{besides}"}
     if found.is_one and found.value > 0:
         why = f"better, but not surely by more than gate.margin, {rule.margin:g}"
     elif found.is_one:
         why = "worse"
     else:
         why = "no difference that chance could not make"
-    return told | {"verdict": "keep", "reason": f"{said}: {why}"}
+    return told | {"verdict": "keep", "reason": f"{said}: {why}{besides}"}
 
 
 def _scores(rule: Gate, evidence: Evidence) -> dict[str, Any]:
@@ -127,10 +128,9 @@ def _below_in_a_slice(rule: Gate, evidence: Evidence) -> str | None:
 
 
 def _where(evidence: Evidence) -> str:
-    """Which partitions there are ads of, unless it is the run's own alone; and which of them told nothing."""
+    """Which partitions the ads are of, unless it is the run's own alone."""
     keys = [part.partition for part in evidence.parts]
-    used = f" of {_listed(keys)}" if len(keys) > 1 or evidence.passed_over else ""
-    return used + (f" (passed over: {_reasons(evidence.passed_over)})" if evidence.passed_over else "")
+    return f" of {_listed(keys)}" if len(keys) > 1 or evidence.passed_over else ""
 
 
 def _nothing(evidence: Evidence) -> str:

@@ -173,7 +173,8 @@ def test_what_one_of_them_was_trained_on_is_left_out(late: Run) -> None:
 def test_a_champion_that_was_trained_on_the_runs_own_partition_is_met_elsewhere(late: Run) -> None:
     result = compared(late, ("2025-12", "2025-11", "2025-10"), trained_on=("2026-03",))
     assert [part["partition"] for part in result["scores"]["partitions"]] == ["2025-12", "2025-11", "2025-10"]
-    assert "of 2025-12, 2025-11 and 2025-10 (passed over: 2026-03: tiny@1 was trained on it)" in result["reason"]
+    assert " of 2025-12, 2025-11 and 2025-10 (difference +" in result["reason"]
+    assert result["reason"].endswith(": better; passed over: 2026-03: tiny@1 was trained on it")
 
 
 def test_too_few_in_the_end_decide_nothing(late: Run) -> None:
@@ -196,7 +197,9 @@ def test_a_month_that_cannot_be_read_is_told_and_passed_over(late: Run) -> None:
     (late.settings.project / "data" / "ads" / "2025-12.jsonl").write_text('{"id": 1}\n')
     result = compared(late, ("2025-11", "2025-10"))
     assert [part["partition"] for part in result["scores"]["partitions"]] == ["2026-03", "2025-11", "2025-10"]
-    assert "(passed over: 2025-12: " in result["reason"] and "2025-12.jsonl" in result["passed_over"]["2025-12"]
+    assert (
+        ": better; passed over: 2025-12: " in result["reason"] and "2025-12.jsonl" in result["passed_over"]["2025-12"]
+    )
 
 
 def test_a_month_without_labels_is_not_answered_at_all(late: Run) -> None:
