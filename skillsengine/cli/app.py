@@ -10,6 +10,7 @@ import typer
 from skillsengine import __version__
 from skillsengine.cli import (
     adapters,
+    annotating,
     diagnosis,
     diff,
     errors,
@@ -48,6 +49,7 @@ for part in (
     promoting,
     matrix,
     errors,
+    annotating,
     adapters,
     merging,
     diagnosis,

@@ -57,7 +57,7 @@ def matrix(
 
     Example: `skillsengine matrix job-skills-demo --versions champion,latest`
     """
-    loaded, settings = load(_spec_of(name), None)
+    loaded, settings = load(spec_of(name), None)
     found = _build(loaded, settings, versions, first, last)
     check_metric(metric)
     if png is not None:
@@ -96,7 +96,7 @@ def backfill(
     """
     if airflow and set_:
         raise fail("--set is for a fill in this process: a run of Airflow takes the spec as it stands. Leave one out.")
-    loaded, settings = load(_spec_of(name), set_)
+    loaded, settings = load(spec_of(name), set_)
     found = _build(loaded, settings, versions, first, last)
     missing = found.missing()
     if as_json:
@@ -121,7 +121,7 @@ def _build(loaded: Loaded, settings: Settings, versions: str | None, first: str 
     )
 
 
-def _spec_of(name: str) -> Path:
+def spec_of(name: str) -> Path:
     """The YAML file that NAME means. Raises PlanError that lists the experiments."""
     if Path(name).suffix in (".yaml", ".yml") or "/" in name:
         return Path(name)

@@ -49,6 +49,13 @@ def _nothing(progress: Progress | None = None) -> None:
     """Neither progress nor a lease matters for three rows."""
 
 
+def quiet_context(
+    folder: Path, store: Store, roots: tuple[Path, ...], connect: Connect = environment_connect
+) -> StageContext:
+    """The surroundings of a stage that works for this process alone: nobody follows it, and nothing of it stays."""
+    return StageContext(_nothing, _nothing, _Silent(), folder, store.bases, roots, connect=connect)
+
+
 def preview(
     experiment: Experiment,
     sources: Sources,
@@ -67,7 +74,7 @@ def preview(
     tokenizer = base.load_tokenizer(experiment.base, bases=store.bases, allowed_roots=roots)
     with tempfile.TemporaryDirectory(prefix="skillsengine-preview-") as folder:
         out = Path(folder)
-        context = StageContext(_nothing, _nothing, _Silent(), out, store.bases, roots, connect=connect)
+        context = quiet_context(out, store, roots, connect)
         config = StageConfig(narrow(experiment, FORMAT), key, sources.files[key], Limit(rows=20 * ROWS_SHOWN))
         formatter.run(config, {}, out, context)
         rows = [parse_row(line) for line in (out / ROWS).read_text(encoding="utf-8").splitlines()]

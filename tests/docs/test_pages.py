@@ -89,6 +89,7 @@ def test_commands_and_their_options_exist(page: Path) -> None:
         names = [name.strip(",;.") for name in words[0].split("|")]
         for name in names:
             command = COMMANDS.commands.get(name)  # type: ignore[attr-defined]
+            command = getattr(command, "commands", {}).get(words[1] if len(words) > 1 else "", command)
             known = {option for parameter in getattr(command, "params", ()) for option in parameter.opts}
             known |= {option for parameter in getattr(command, "params", ()) for option in parameter.secondary_opts}
             unknown = [word for word in words[1:] if word.startswith("--") and word.partition("=")[0] not in known]

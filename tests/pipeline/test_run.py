@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from skillsengine.pipeline.annotating import export_ads, import_labels
 from skillsengine.pipeline.evaluations import run_evaluation
 from skillsengine.pipeline.lineage import trace
+from skillsengine.pipeline.matrix import build_matrix
 from skillsengine.pipeline.plan import PlanError, RunOptions
 from skillsengine.pipeline.promotion import run_gate, run_promote
 from skillsengine.pipeline.run import Run, finish_run, open_run, run_stage
@@ -177,6 +180,48 @@ def test_a_partition_without_labels_is_trained_for_and_scored_without_them(tmp_p
     version = run.catalog.resolve("tiny", "1")
     card = (Path(version.path) / "README.md").read_text()
     assert "## Scores" in card and "nan" not in card
+
+
+def test_a_month_without_labels_is_labelled_by_people_and_scored_again(
+    first: Run, settings: Settings, tmp_path: Path
+) -> None:
+    month = settings.project / "data" / "ads" / "2026-05.jsonl"
+    unlabelled(month, "2026-05")
+    experiment, catalog = tiny_experiment(evaluations={"baselines": []}), first.catalog
+
+    def evaluation(run_id: str) -> Run:
+        asked: dict[str, Any] = {"partition": "2026-05", "kind": "evaluations", "versions": ("1",)}
+        return open_run(experiment, dag_id="tiny.evaluations", run_id=run_id, settings=settings, **asked)
+
+    def digests() -> dict[str, str]:
+        found = build_matrix(experiment, settings, catalog, versions=("1",))
+        return {key: cell.digest for (_, key), cell in found.cells.items()}
+
+    told: list[str] = []
+    export = export_ads(experiment, settings, catalog, version="1", rows=2, told=told.append)
+    assert (export.partition, len(export.lines), export.version) == ("2026-05", 2, "tiny@1")
+    assert told[0] == "tiny@1 reads 2 ads that it was not scored on", "so it answers now"
+    before, pinned = digests(), evaluation("unlabelled")
+    scored = run_evaluation(pinned)["cells"]["tiny@1"]
+    assert (scored["labelled"], scored["rows"]) == (False, 8)
+    told.clear()
+    export = export_ads(experiment, settings, catalog, version="1", told=told.append)
+    assert (told, len(export.lines)) == ([], 8), "what its cell has extracted is what it proposes"
+
+    person = [line | {"label": [[line["text"].index(" by"), len(line["text"]), "SKILL"]]} for line in export.lines[:5]]
+    file = tmp_path / "back.jsonl"
+    file.write_text("".join(json.dumps(line) + "\n" for line in person))
+    assert import_labels(experiment, settings, catalog, file).new == 5
+
+    after = build_matrix(experiment, settings, catalog, versions=("1",))
+    assert {key for key, digest in digests().items() if before[key] != digest} == {"2026-05"}, "and no other month"
+    assert [(cell.partition, cell.outdated is not None) for cell in after.missing()] == [("2026-05", True)]
+    again = run_evaluation(evaluation("unlabelled"))["cells"]["tiny@1"]
+    assert again["labelled"] is False, "a run that is open goes on with what it was opened with"
+    scored = run_evaluation(evaluation("labelled"))["cells"]["tiny@1"]
+    assert (scored["labelled_rows"], scored["rows"], scored["span_ads"]) == (5, 8, 5)
+    assert build_matrix(experiment, settings, catalog, versions=("1",)).missing() == []
+    month.unlink()
 
 
 def test_a_window_without_labels_says_which_column_was_read(tmp_path: Path) -> None:
