@@ -9,13 +9,15 @@ from __future__ import annotations
 import hashlib
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from benchmarks._peers_ads import Ad, Paragraph, read_lines, write_lines, write_source
+from benchmarks._peers_ads import Ad, read_lines, write_lines, write_source
 from benchmarks._peers_sides import About
 from skillsengine.pipeline.run import Run, open_run, run_stage
 from skillsengine.settings import load_settings
@@ -28,14 +30,13 @@ SPEC: dict[str, Any] = {
     "data": {"source": "data"},
     "tokens": {"overlong": "split"},
     "train": {"epochs": 3, "best_by": "validation_loss", "checkpoint_steps": 10, "sample_predictions": 0},
-    "evaluate": {"max_new_tokens": 256},
     "tracking": {"mode": "disabled"},
 }
 """The shipped experiments/skillspan.yaml with one epoch more and the best of three epochs kept."""
 _SHIPPED = Path(__file__).resolve().parent.parent / "experiments" / "skillspan.yaml"
+PARAGRAPH, AD = 256, 768
+"""Tokens of the longest answer: no right one of the test split is longer."""
 _AT_ONCE = 16
-_WRITTEN_EVERY = 32
-"""Paragraphs."""
 _TOLD_EVERY = 30.0
 """Seconds."""
 
@@ -46,8 +47,7 @@ def prepare(project: Path, bases: Path | None, limit: int | None) -> Run:
     (experiments / "_base").mkdir(parents=True, exist_ok=True)
     shipped = _SHIPPED.read_text(encoding="utf-8")
     (experiments / "_base" / _SHIPPED.name).write_text(shipped, encoding="utf-8")
-    spec = SPEC | ({"train": SPEC["train"] | {"epochs": 1}, "evaluate": {"max_new_tokens": 16}} if limit else {})
-    text = yaml.safe_dump(spec, sort_keys=False)
+    text = yaml.safe_dump(SPEC | ({"train": SPEC["train"] | {"epochs": 1}} if limit else {}), sort_keys=False)
     (experiments / "peers.yaml").write_text(text, encoding="utf-8")
     write_source(project / "data", limit)
     store = project / ".skillsengine" / "store"
@@ -61,84 +61,86 @@ def prepare(project: Path, bases: Path | None, limit: int | None) -> Run:
 
 
 def ours(ads: Sequence[Ad], folder: Path, run: Run) -> About:
-    """Format, profile and finetune through the pipeline's own door; then every test paragraph is answered."""
+    """Format, profile and finetune through the pipeline's own door; then every test paragraph and ad is answered, as
+    `evaluate[adapter]` and `extract` ask: an ad in parts no longer than the training texts."""
     from skillsengine.modeling.recorded import load_recorded
-    from skillsengine.scoring.few_shot import fill
 
-    for stage in ("format", "profile"):
-        run_stage(run, stage, _Told())
+    run_stage(run, "format", _Told())
+    [profiled] = run_stage(run, "profile", _Told())["steps"]
     [step] = run_stage(run, "finetune", _Told())["steps"]
     made, summary = run.store.get("finetune", step["digest"]), step["summary"]
     assert made is not None
     loaded = load_recorded(
         made.json("base.json"), made.path / "adapter", "cpu", bases=run.store.bases, allowed_roots=()
     )
-    template = made.json("prompt.json")["template"]
-    seconds = _answer(
-        [(part, fill(template, part.text)) for ad in ads for part in ad.paragraphs],
-        folder / "ours-paragraphs.jsonl",
-        loaded,
-        run,
-        by=step["digest"],
-    )
-    names = ("train_rows", "near_copies_left_out", "copies_left_out", "epochs", "steps", "validation_loss", "best_step")
+    template, longest = made.json("prompt.json")["template"], profiled["summary"]["max_length"]
+    asker = partial(_asker, loaded, template=template, max_length=longest)
+    asked = _Asked(ads, folder, "ours", step["digest"])
+    names = ("train_rows", "near_copies_left_out", "copies_left_out", "steps", "validation_loss", "best_step")
     return {
         "base": run.experiment.base.model,
         "lora": run.experiment.lora.in_words,
+        "epochs": run.experiment.train.epochs,
+        "max_length": longest,
         **{name: summary[name] for name in names if name in summary},
         "training_seconds": summary["seconds"],
-        "answering_seconds": round(seconds),
+        "answering_seconds": round(asked.answer(asker)),
     }
 
 
 def base(ads: Sequence[Ad], folder: Path, run: Run) -> About:
-    """The base as it is, shown the spec's examples before each paragraph, as `evaluate[base]` asks it."""
+    """The base as it is, shown the spec's examples before each paragraph and each whole ad, as `evaluate[base]` asks it."""
     from skillsengine.modeling.answers import render_answer
     from skillsengine.modeling.base import load_base
-    from skillsengine.scoring.few_shot import fill, preamble, stop_texts
+    from skillsengine.scoring.few_shot import preamble, stop_texts
 
     spec = run.experiment
     template, shots = spec.prompt.template, spec.evaluate.shots
     before = preamble(template, [(shot.text, render_answer(shot.skills)) for shot in shots])
     loaded = load_base(spec.base, "cpu", bases=run.store.bases, allowed_roots=())
-    seconds = _answer(
-        [(part, before + fill(template, part.text)) for ad in ads for part in ad.paragraphs],
-        folder / "base-paragraphs.jsonl",
-        loaded,
-        run,
-        by=run.plan.step("evaluate[base]").digest,
-        stop=stop_texts(template),
-    )
-    return {"base": spec.base.model, "examples": len(shots), "answering_seconds": round(seconds)}
+    asker = partial(_asker, loaded, template=template, before=before, stop=stop_texts(template))
+    asked = _Asked(ads, folder, "base", run.plan.step("evaluate[base]").digest)
+    return {"base": spec.base.model, "examples": len(shots), "answering_seconds": round(asked.answer(asker))}
 
 
-def _answer(
-    asked: Sequence[tuple[Paragraph, str]], path: Path, loaded: Any, run: Run, *, by: str, stop: Sequence[str] = ()
-) -> float:
-    """Answer what `path` has no answer of `by` to, the longest first; returns the seconds of this process."""
-    from skillsengine.modeling.answers import parse_answer
-    from skillsengine.modeling.generate import generate
+def _asker(loaded: Any, max_new_tokens: int, **how: Any) -> Any:
+    from skillsengine.modeling.backend import TransformersBackend
+    from skillsengine.stages.asking import Asker
 
-    done = [row for row in read_lines(path) if row["by"] == by]
-    known = {row["id"] for row in done}
-    left = sorted((each for each in asked if each[0].id not in known), key=lambda each: len(each[1]), reverse=True)
     loaded.model.eval()
-    started = time.monotonic()
-    for start in range(0, len(left), _WRITTEN_EVERY):
-        chunk = left[start : start + _WRITTEN_EVERY]
-        raw = generate(
-            loaded,
-            [prompt for _, prompt in chunk],
-            max_new_tokens=run.experiment.evaluate.max_new_tokens,
-            batch_size=_AT_ONCE,
-            stop=stop,
-        )
-        for (part, _), text in zip(chunk, raw, strict=True):
-            skills, parsed = parse_answer(text)
-            done.append({"id": part.id, "skills": skills, "parsed": parsed, "raw": text, "by": by})
-        write_lines(path, done)
-        _tell(f"{path.stem}: {len(done)}/{len(asked)} answered, {time.monotonic() - started:.0f} s")
-    return time.monotonic() - started
+    return Asker(TransformersBackend(loaded), max_new_tokens=max_new_tokens, batch_size=_AT_ONCE, **how)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """The texts that a model answers, and the files of what it has answered."""
+
+    ads: Sequence[Ad]
+    folder: Path
+    side: str
+    by: str
+    """Digest of who answers: of another one's answers none is kept."""
+
+    def answer(self, asker: Callable[..., Any]) -> float:
+        """Returns the seconds of this process."""
+        started = time.monotonic()
+        parts = {part.id: part.text for ad in self.ads for part in ad.paragraphs}
+        self._answer(asker(PARAGRAPH), "paragraphs", parts, 32)
+        self._answer(asker(AD), "ads", {ad.id: ad.text for ad in self.ads}, 8)
+        return time.monotonic() - started
+
+    def _answer(self, asker: Any, kind: str, texts: dict[str, str], written_every: int) -> None:
+        """Answer what has no answer yet, the longest first."""
+        path = self.folder / f"{self.side}-{kind}.jsonl"
+        done = [row for row in read_lines(path) if row["by"] == self.by]
+        known = {row["id"] for row in done}
+        left = sorted((name for name in texts if name not in known), key=lambda name: len(texts[name]), reverse=True)
+        for start in range(0, len(left), written_every):
+            chunk = left[start : start + written_every]
+            for name, said in zip(chunk, asker.ask([texts[name] for name in chunk]).answers, strict=True):
+                done.append({"id": name, "skills": said.skills, "parsed": said.parsed, "raw": said.raw, "by": self.by})
+            write_lines(path, done)
+            _tell(f"{path.stem}: {len(done)}/{len(texts)} answered")
 
 
 class _Told:

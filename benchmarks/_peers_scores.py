@@ -1,9 +1,10 @@
 """Scores of `peers` from what the sides wrote, with intervals, and the table of them.
 
-Three measures, each of all test ads and of those that are no near copy of a training ad:
+Four measures, each of all test ads and of those that are no near copy of a training ad:
 
 paragraphs   set F1: skills of a paragraph, normalized
 ads          set F1: skills of a whole ad
+joined       set F1: skills of a whole ad, where what was found in its paragraphs is taken for what is in it
 spans        strict span F1 on whole ads: the same first and last character; both layers of marks count, as one type. A skill
              stands for all of its verbatim occurrences (`scoring.spans`), but where the side itself told where it stands
 
@@ -35,7 +36,8 @@ from skillsengine.scoring.metrics import parse_rate, verbatim_rate
 from skillsengine.scoring.spans import Span, occurrences
 
 SIDES = ("ours", "base", "spacy", "lexicon", "esco")
-MEASURES = ("paragraphs", "ads", "spans")
+MEASURES = ("paragraphs", "ads", "joined", "spans")
+SHOWN = ("paragraphs", "ads", "spans")
 COPIES = ("with", "without")
 """Ads that are near copies of training ads."""
 
@@ -64,12 +66,10 @@ def read_said(ads: Sequence[Ad], folder: Path, side: str) -> Said | None:
     rows = read_lines(folder / f"{side}-paragraphs.jsonl")
     parts = {row["id"]: row["skills"] for row in rows}
     whole = {row["id"]: row for row in read_lines(folder / f"{side}-ads.jsonl")}
-    skills, spans = {}, {}
+    skills = {ad.id: whole[ad.id]["skills"] for ad in ads}
+    spans = {}
     for ad in ads:
-        found = whole.get(ad.id, {})
-        read = [skill for part in ad.paragraphs for skill in parts[part.id]]
-        skills[ad.id] = found["skills"] if found else list(dict.fromkeys(read))
-        own = found.get("spans")
+        own = whole[ad.id].get("spans")
         spans[ad.id] = occurrences(ad.text, skills[ad.id]) if own is None else [(start, end) for start, end in own]
     parsed = tuple(row["parsed"] for row in rows if "parsed" in row)
     return Said(parts, skills, spans, parsed, json.loads(made.read_text(encoding="utf-8")))
@@ -81,6 +81,9 @@ def counted(ads: Sequence[Ad], said: Said, measure: str) -> Counts:
         return counts((ad.skills, said.ads[ad.id]) for ad in ads)
     if measure == "spans":
         return _rows(_span_counts(ad.spans, said.spans[ad.id]) for ad in ads)
+    if measure == "joined":
+        found = {ad.id: [skill for part in ad.paragraphs for skill in said.paragraphs[part.id]] for ad in ads}
+        return counts((ad.skills, found[ad.id]) for ad in ads)
     parts = [counts((part.skills, said.paragraphs[part.id]) for part in ad.paragraphs) for ad in ads]
     return _rows(part.sum(axis=0).tolist() for part in parts)
 
@@ -189,7 +192,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
         ]
         for side in SIDES:
             if side in by:
-                cells = [_cell(by[side]["scores"][measure][copies]) for measure in MEASURES]
+                cells = [_cell(by[side]["scores"][measure][copies]) for measure in SHOWN]
                 lines.append(f"| {TITLES[side]} | {' | '.join(cells)} |")
         lines.append("")
     return "\n".join(lines)

@@ -2,7 +2,7 @@
 made.
 
 Files of a side: `<side>-paragraphs.jsonl` ({"id", "skills"}), `<side>-ads.jsonl` (the same of whole ads, "spans" where the side
-knows them; without this file an ad's skills are those of its paragraphs), `<side>.json` (how it was made).
+knows them), `<side>.json` (how it was made).
 """
 
 from __future__ import annotations

@@ -34,41 +34,37 @@ def ad(name: str, *, near_copy: bool = False) -> Ad:
 ADS = [ad("a"), ad("b"), ad("c", near_copy=True)]
 
 
-def write(folder: Path, side: str, skills: dict[str, list[str]], ads: list[dict[str, object]] | None = None) -> None:
-    rows = [{"id": name, "skills": found, "parsed": bool(found)} for name, found in skills.items()]
-    write_lines(folder / f"{side}-paragraphs.jsonl", rows)
-    if ads is not None:
-        write_lines(folder / f"{side}-ads.jsonl", ads)
+def write(folder: Path, side: str, found: list[str], spans: list[list[int]] | None = None) -> None:
+    """The same skills of every paragraph and every ad."""
+    parts = [{"id": part.id, "skills": found, "parsed": bool(found)} for each in ADS for part in each.paragraphs]
+    write_lines(folder / f"{side}-paragraphs.jsonl", parts)
+    where = {} if spans is None else {"spans": spans}
+    write_lines(folder / f"{side}-ads.jsonl", [{"id": each.id, "skills": found, **where} for each in ADS])
     finish(folder, side, lambda: {"made": side})
 
 
-def every(found: list[str]) -> dict[str, list[str]]:
-    return {part.id: found for each in ADS for part in each.paragraphs}
-
-
-def test_an_ad_is_the_union_of_its_paragraphs_and_a_skill_stands_wherever_it_is_written(tmp_path: Path) -> None:
-    write(tmp_path, "ours", every(["sql", "SQL", "Git"]))
+def test_skills_are_counted_by_paragraph_by_ad_and_wherever_they_are_written(tmp_path: Path) -> None:
+    write(tmp_path, "ours", ["sql", "SQL", "Git"])
     said = read_said(ADS, tmp_path, "ours")
-    assert said is not None and said.ads["a"] == ["sql", "SQL", "Git"]
+    assert said is not None
     # Gold, found, both. Of a paragraph `sql` and `SQL` are one skill; `Git` is in none of the marks.
     assert counted(ADS[:1], said, "paragraphs").tolist() == [[3, 4, 2]]
-    assert counted(ADS[:1], said, "ads").tolist() == [[2, 2, 1]]
+    assert counted(ADS[:1], said, "ads").tolist() == counted(ADS[:1], said, "joined").tolist() == [[2, 2, 1]]
     assert counted(ADS[:1], said, "spans").tolist() == [[3, 3, 2]]
     strict = span_scores([(sorted(ADS[0].spans), said.spans["a"])])
     assert strict["span_strict_f1"] == pytest.approx(2 * 2 / (3 + 3))
 
 
 def test_a_side_that_knows_where_its_skills_stand_is_taken_at_its_word(tmp_path: Path) -> None:
-    whole = [{"id": each.id, "skills": ["SQL"], "spans": [[9, 12]]} for each in ADS]
-    write(tmp_path, "spacy", every(["SQL"]), whole)
+    write(tmp_path, "spacy", ["SQL"], [[9, 12]])
     said = read_said(ADS, tmp_path, "spacy")
     assert said is not None and said.spans["a"] == [(9, 12)]
     assert counted(ADS[:1], said, "spans").tolist() == [[3, 1, 1]]
 
 
 def test_a_row_has_both_sets_of_ads_and_what_ours_is_better_by(tmp_path: Path) -> None:
-    write(tmp_path, "ours", every(["SQL"]))
-    write(tmp_path, "esco", every([]), [{"id": each.id, "skills": []} for each in ADS])
+    write(tmp_path, "ours", ["SQL"])
+    write(tmp_path, "esco", [])
     ours, esco = read_said(ADS, tmp_path, "ours"), read_said(ADS, tmp_path, "esco")
     assert ours is not None and esco is not None and read_said(ADS, tmp_path, "base") is None
     rows = [row_of(ADS, ours, "ours", ours), row_of(ADS, esco, "esco", ours)]
@@ -89,10 +85,10 @@ def test_a_row_has_both_sets_of_ads_and_what_ours_is_better_by(tmp_path: Path) -
 
 
 def test_a_side_that_is_done_is_not_made_again(tmp_path: Path) -> None:
-    write(tmp_path, "esco", every(["SQL"]))
+    write(tmp_path, "esco", ["SQL"])
     finish(tmp_path, "esco", lambda: pytest.fail("made again"))
     assert json.loads((tmp_path / "esco.json").read_text()) == {"made": "esco"}
-    assert [row["skills"] for row in read_lines(tmp_path / "esco-paragraphs.jsonl")] == [["SQL"]] * 6
+    assert [row["skills"] for row in read_lines(tmp_path / "esco-ads.jsonl")] == [["SQL"]] * 3
 
 
 @pytest.mark.shared
