@@ -8,7 +8,7 @@ next run finds them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,7 @@ from skillsengine.pipeline.cells import CellLayout, mark_cell, record_cell, trai
 from skillsengine.pipeline.drift import drift_lines, drifted, with_drift
 from skillsengine.pipeline.execute import Observer, execute
 from skillsengine.pipeline.heavy import import_heavy
-from skillsengine.pipeline.plan import Step
+from skillsengine.pipeline.plan import Step, cached
 from skillsengine.pipeline.run import Run
 from skillsengine.stages.contract import NothingToScore
 from skillsengine.storage.catalog import CatalogError, VersionRow
@@ -41,8 +41,8 @@ def run_evaluation(run: Run, observer: Observer | None = None, told: Told | None
     else:
         versions, passed_over = _resolve(run, run.versions or run.experiment.evaluations.versions)
         wanted = [(version, run.partition) for version in versions]
-    with _one_base():
-        filled = _fill_all(run, wanted, observer, told)
+    with ExitStack() as stack:
+        filled = _Filling(run, observer, told, stack).fill(wanted)
     if run.cells:
         reasons = {f"{name} on {key}": reason for (name, key), reason in filled.not_scored.items()}
         done = {"done": filled.computed, "cached": filled.there, "drifted": filled.drifted}
@@ -64,12 +64,6 @@ def describe_filled(result: Mapping[str, Any]) -> str:
     parts += [f"{lost} could not be scored"] if lost else []
     parts += [f"{result['drifted']} of them show drift"] if result.get("drifted") else []
     return ", ".join(parts)
-
-
-def _one_base() -> AbstractContextManager[None]:
-    """Within it a base stays loaded for the next version on it."""
-    held: AbstractContextManager[None] = import_heavy("skillsengine.modeling.held").holding()
-    return held
 
 
 def _resolve(run: Run, references: Sequence[str]) -> tuple[list[VersionRow], list[str]]:
@@ -105,56 +99,70 @@ class _Filled:
     """(name, partition) -> why."""
 
 
-def _fill_all(
-    run: Run, wanted: Iterable[tuple[VersionRow, str]], observer: Observer | None, told: Told | None
-) -> _Filled:
-    """The versions first, one after the other, since they share a loaded base; then the baselines, each once."""
-    marks, filled = run.catalog.marks(run.experiment.name), _Filled()
-    layouts: dict[int, CellLayout] = {}
-    baselines: dict[str, dict[str, tuple[str, Step, Step]]] = {
-        name: {} for name in run.experiment.evaluations.baselines
-    }
+class _Filling:
+    """Fills cells, one after the other."""
 
-    def fill(name: str, key: str, formatted: Step, scored: Step, kept: dict[str, Mapping[str, Any]]) -> bool:
+    def __init__(self, run: Run, observer: Observer | None, told: Told | None, stack: ExitStack) -> None:
+        self._run, self._around, self._told, self._stack = run, run.around(observer), told, stack
+        self._marks, self._filled = run.catalog.marks(run.experiment.name), _Filled()
+        self._holding = False
+
+    def fill(self, wanted: Iterable[tuple[VersionRow, str]]) -> _Filled:
+        """The versions first, one after the other, since they share a loaded base; then the baselines, each once."""
+        run, filled = self._run, self._filled
+        layouts: dict[int, CellLayout] = {}
+        baselines: dict[str, dict[str, tuple[str, Step, Step]]] = {
+            name: {} for name in run.experiment.evaluations.baselines
+        }
+        for version, key in wanted:
+            if version.number not in layouts:
+                layouts[version.number] = CellLayout(run.experiment, run.settings, run.options, version)
+            layout = layouts[version.number]
+            formatted, scored = layout.steps(key, run.sources.files[key])
+            if trained_on(version, run.experiment, key, formatted.digest):
+                filled.not_scored[version.name, key] = f"{version.name} was trained on the partition {key}."
+            elif self._cell(version.name, key, formatted, scored, filled.cells):
+                for name, found in baselines.items():
+                    step = layout.baseline(name, formatted)
+                    found.setdefault(step.digest, (layout.called(name), formatted, step))
+        for found in baselines.values():
+            for name, formatted, scored in found.values():
+                self._cell(name, str(formatted.key), formatted, scored, filled.baselines)
+        return filled
+
+    def _cell(self, name: str, key: str, formatted: Step, scored: Step, kept: dict[str, Mapping[str, Any]]) -> bool:
+        """Whether the cell is there now."""
+        filled = self._filled
         try:
-            metrics, cached = _fill(run, key, formatted, scored, marks, observer)
+            metrics, was_there = self._made(key, formatted, scored)
         except NothingToScore as error:
             filled.not_scored[name, key] = str(error)
             return False
-        filled.there, filled.computed = filled.there + cached, filled.computed + (not cached)
-        filled.drifted += bool(drifted(metrics, run.experiment.drift))
+        filled.there, filled.computed = filled.there + was_there, filled.computed + (not was_there)
+        filled.drifted += bool(drifted(metrics, self._run.experiment.drift))
         kept[name] = metrics
-        if told and not cached:
-            told(name, key, metrics)
+        if self._told and not was_there:
+            self._told(name, key, metrics)
         return True
 
-    for version, key in wanted:
-        layout = layouts.setdefault(version.number, CellLayout(run.experiment, run.settings, run.options, version))
-        formatted, scored = layout.steps(key, run.sources.files[key])
-        if trained_on(version, run.experiment, key, formatted.digest):
-            filled.not_scored[version.name, key] = f"{version.name} was trained on the partition {key}."
-        elif fill(version.name, key, formatted, scored, filled.cells):
-            for name, found in baselines.items():
-                step = layout.baseline(name, formatted)
-                found.setdefault(step.digest, (layout.called(name), formatted, step))
-    for found in baselines.values():
-        for name, formatted, scored in found.values():
-            fill(name, str(formatted.key), formatted, scored, filled.baselines)
-    return filled
+    def _made(self, key: str, formatted: Step, scored: Step) -> tuple[dict[str, Any], bool]:
+        """(metrics, whether the cell was there). Raises NothingToScore, and remembers it."""
+        run = self._run
+        if (why := self._marks.get((scored.digest, key))) is not None:
+            raise NothingToScore(why)
+        execute(formatted, self._around)
+        if not cached(scored, run.store) and scored.key != "lexicon":
+            self._hold()
+        try:
+            result = execute(scored, self._around)
+        except NothingToScore as error:
+            mark_cell(run.catalog, run.experiment.name, key, scored, str(error))
+            raise
+        cell = record_cell(run.catalog, run.experiment.name, key, result)
+        return with_drift(run, cell, result), result.cached
 
-
-def _fill(
-    run: Run, key: str, formatted: Step, scored: Step, marks: Mapping[tuple[str, str], str], observer: Observer | None
-) -> tuple[dict[str, Any], bool]:
-    """(metrics, whether the cell was there) of one cell. Raises NothingToScore, and remembers it."""
-    if (why := marks.get((scored.digest, key))) is not None:
-        raise NothingToScore(why)
-    around = run.around(observer)
-    execute(formatted, around)
-    try:
-        result = execute(scored, around)
-    except NothingToScore as error:
-        mark_cell(run.catalog, run.experiment.name, key, scored, str(error))
-        raise
-    cell = record_cell(run.catalog, run.experiment.name, key, result)
-    return with_drift(run, cell, result), result.cached
+    def _hold(self) -> None:
+        """From now on a base stays loaded for the next version on it. Only here: torch is not loaded where all is there."""
+        if not self._holding:
+            self._stack.enter_context(import_heavy("skillsengine.modeling.held").holding())
+            self._holding = True
