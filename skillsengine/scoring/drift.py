@@ -98,7 +98,7 @@ def psi(a: Numbers, b: Numbers) -> Numbers:
 def js(a: Numbers, b: Numbers) -> Numbers:
     """Jensen-Shannon distance of counts in bins, shape (..., bins) -> (...). Raises ValueError for a side without counts."""
     _sizes(a, b)
-    # Of equal shares rounding can make a divergence of -1e-17, whose root is no number.
+    # Of nearly equal shares rounding can make a divergence of -1e-17, whose root is no number.
     with np.errstate(invalid="ignore"):
         distance = np.nan_to_num(jensenshannon(a, b, base=2, axis=-1), nan=0.0)
     bounded: Numbers = np.minimum(distance, 1.0)

@@ -51,6 +51,10 @@ def test_by_hand() -> None:
     assert js(array([2, 0]), array([1, 1])) == pytest.approx(math.sqrt(middle))
 
 
+def test_shares_that_are_equal_but_for_rounding_are_no_distance() -> None:
+    assert js(array([10**9, 2 * 10**9 + 2]), array([10**9 + 1, 2 * 10**9])) == pytest.approx(0, abs=1e-6)
+
+
 def test_an_empty_bin_is_no_infinity_and_weighs_less_with_fewer_ads() -> None:
     of_few, of_many = psi(array([0, 8]), array([50, 50])), psi(array([0, 800]), array([50, 50]))
     assert 0.5 < of_few < of_many < 5
@@ -158,6 +162,19 @@ def test_unseen_skills_by_hand() -> None:
     found = measure(partition, known)
     assert (found["unseen_skills"]["share"], found["unseen_skills"]["distinct"]) == (0.6, 0.6667)
     assert (found["ads"], found["reference_ads"]) == (3, 3)
+
+
+def test_skills_that_are_asked_for_once_are_unseen_in_any_month() -> None:
+    """A long tail: a third of a month's skills are new, and so are those of training ads that are held out."""
+    known = reference(ads(144, 0, skills=range(4_000)))
+    found = measure(ads(24, 1, skills=range(4_000)), known)["unseen_skills"]
+    assert found["share"] > 0.3 and found["share"] < found["chance"] < 0.9
+
+
+def test_unseen_skills_are_among_the_others_of_the_top_ones() -> None:
+    numbers = np.ones(2)
+    known = reference(Ads(numbers, numbers, [skill_set(["SQL"]), skill_set(["SQL", "Go"])]))
+    assert measure(Ads(numbers, numbers, [skill_set(["Rust"])]), known)["top_skills"]["js"] == 1
 
 
 def test_labels_beyond_the_sample_are_seen_too() -> None:
