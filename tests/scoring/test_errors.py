@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skillsengine.scoring.errors import Errors, error_counts, errors_of, frequent
@@ -44,6 +44,7 @@ def test_spelling_is_no_error() -> None:
 SKILLS = st.lists(st.text("abc C+", min_size=1, max_size=5), max_size=4)
 
 
+@settings(max_examples=40)
 @given(SKILLS, SKILLS, st.text("abc C+", max_size=20))
 def test_every_skill_is_matched_missed_or_invented(gold: list[str], predicted: list[str], text: str) -> None:
     found = errors_of(gold, predicted, text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skillsengine.scoring.intervals import interval
@@ -58,6 +58,7 @@ APART = st.lists(st.integers(1, 4), max_size=4).map(
 """What `occurrences` finds: no two overlap."""
 
 
+@settings(max_examples=40)
 @given(st.lists(st.tuples(SPANS.map(lambda spans: sorted(set(spans))), APART), max_size=4))
 def test_the_interval_is_of_the_strict_score(ads: list[tuple[list[tuple[int, int]], list[tuple[int, int]]]]) -> None:
     sums = SetScores(*map(int, strict_counts(ads).sum(axis=0)))
