@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from skillsengine.cli.filling import _asked
+from skillsengine.pipeline.matrix import Cell
 from skillsengine.pipeline.run import Run
 from skillsengine.storage.catalog import Catalog
 from tests.cli.conftest import Command
@@ -240,3 +242,9 @@ def test_without_an_airflow_it_says_so(command: Command, more: None) -> None:
     assert said.code == 1 and "no Airflow is known here: the embedded one does not run (`make up`)" in said.err
     said = command("backfill", "tiny", "--airflow", "--set", "evaluate.max_rows=2")
     assert said.code == 1 and "--set is for a fill in this process: a run of Airflow takes the spec as" in said.err
+
+
+def test_a_source_that_is_not_dated_has_versions_to_score_and_no_cells() -> None:
+    missing = [Cell(number, "all", "missing", "d", subject) for number in (1, 2) for subject in ("adapter", "base")]
+    assert list(_asked(tiny_experiment(data={"source": "ads"}), missing)) == [{"versions": ["1", "2"]}]
+    assert list(_asked(tiny_experiment(), missing)) == [{"cells": ["1@all", "2@all"]}]
