@@ -109,6 +109,7 @@ class ReportTask(BaseOperator):  # type: ignore[misc]  # airflow ships no types
 
     def _scores(self, context: Mapping[str, Any], partition: str) -> str:
         from skillsengine.pipeline.drift import label_free, phrase
+        from skillsengine.pipeline.rejected import describe
 
         result = context["ti"].xcom_pull(task_ids="score") or {}
         if "cached" in result:
@@ -120,7 +121,10 @@ class ReportTask(BaseOperator):  # type: ignore[misc]  # airflow ships no types
         ]
         shown += [f"{name} not scored: it was trained on these ads" for name in result.get("not_scored", {})]
         drift = [f"{name}: {words}" for name, m in cells.items() if (words := phrase(m, self._experiment.drift))]
-        return " · ".join([f"{partition}: {', '.join(shown) or result.get('note') or 'nothing was scored'}", *drift])
+        rows = [describe(counted) for counted in result.get("rejected", {}).values()]
+        return " · ".join(
+            [f"{partition}: {', '.join(shown) or result.get('note') or 'nothing was scored'}", *drift, *rows]
+        )
 
 
 def about_run(experiment: Experiment, context: Mapping[str, Any], run: Run | None) -> About:

@@ -98,7 +98,7 @@ def _newest(version: VersionRow, catalog: Catalog, partition: str | None) -> Cel
         where = ", ".join(scored) if partition is None else partition
         raise fail(
             f"the ads that {version.name} was scored on ({where}) have no labels, so nobody knows what is wrong. "
-            "Name another partition, or have some of them labelled."
+            f"Name another partition, or have some labelled: `skillsengine annotate export {version.experiment}`."
         )
     return max(labelled, key=lambda cell: (cell.partition, cell.id))
 

@@ -14,6 +14,7 @@ from skillsengine.pipeline.drift import drifted, phrase
 from skillsengine.pipeline.heavy import import_heavy
 from skillsengine.pipeline.matrix import Cell, Matrix
 from skillsengine.pipeline.plan import PlanError
+from skillsengine.pipeline.rejected import describe
 from skillsengine.scoring.wording import with_half
 from skillsengine.sources.keys import STATIC_KEY
 
@@ -123,6 +124,9 @@ def describe_partitions(found: Matrix, metric: str) -> Iterator[str]:
             "they are scored on the same ads."
         )
     yield from _drift(found)
+    for key, counted in found.rows.items():
+        if told := describe(counted):
+            yield f"{key}: {told}"
     if found.missing():
         yield f"· is missing: skillsengine backfill {found.experiment} --dry-run"
 

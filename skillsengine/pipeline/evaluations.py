@@ -17,6 +17,7 @@ from skillsengine.pipeline.drift import drift_lines, drifted, with_drift
 from skillsengine.pipeline.execute import Observer, execute
 from skillsengine.pipeline.heavy import import_heavy
 from skillsengine.pipeline.plan import Step, cached
+from skillsengine.pipeline.rejected import counts
 from skillsengine.pipeline.run import Run
 from skillsengine.stages.contract import NothingToScore
 from skillsengine.storage.catalog import CatalogError, VersionRow
@@ -32,7 +33,8 @@ def run_evaluation(run: Run, observer: Observer | None = None, told: Told | None
 
     Returns {"partition", "cells": {version: metrics}, "baselines": {name: metrics}, "drift": {version: words},
     "passed_over": [..], "not_scored": {version: reason}}, and for a list of cells {"done", "cached", "drifted", "passed_over",
-    "not_scored"}: how many were computed, how many were there, how many of both show drift.
+    "not_scored"}: how many were computed, how many were there, how many of both show drift. In both "rejected": {partition:
+    `rejected.counts`} of those with rows that cannot be used.
     Raises CatalogError if none of the references names a version.
     """
     if run.cells:
@@ -46,7 +48,7 @@ def run_evaluation(run: Run, observer: Observer | None = None, told: Told | None
     if run.cells:
         reasons = {f"{name} on {key}": reason for (name, key), reason in filled.not_scored.items()}
         done = {"done": filled.computed, "cached": filled.there, "drifted": filled.drifted}
-        return done | {"passed_over": passed_over, "not_scored": reasons}
+        return done | {"passed_over": passed_over, "not_scored": reasons, "rejected": filled.rejected}
     return {
         "partition": run.partition,
         "cells": filled.cells,
@@ -54,6 +56,7 @@ def run_evaluation(run: Run, observer: Observer | None = None, told: Told | None
         "drift": drift_lines(filled.cells, run.experiment.drift),
         "passed_over": passed_over,
         "not_scored": {name: reason for (name, _), reason in filled.not_scored.items()},
+        "rejected": filled.rejected,
     }
 
 
@@ -63,6 +66,10 @@ def describe_filled(result: Mapping[str, Any]) -> str:
     parts = [f"{result['done']} cells filled", f"{result['cached']} were there"]
     parts += [f"{lost} could not be scored"] if lost else []
     parts += [f"{result['drifted']} of them show drift"] if result.get("drifted") else []
+    if rejected := result.get("rejected"):
+        parts += [
+            f"{sum(each['rejected'] for each in rejected.values()):,} rows rejected in {', '.join(sorted(rejected))}"
+        ]
     return ", ".join(parts)
 
 
@@ -97,6 +104,8 @@ class _Filled:
     baselines: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     not_scored: dict[tuple[str, str], str] = field(default_factory=dict)
     """(name, partition) -> why."""
+    rejected: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Of partitions with rows that cannot be used."""
 
 
 class _Filling:
@@ -150,7 +159,9 @@ class _Filling:
         run = self._run
         if (why := self._marks.get((scored.digest, key))) is not None:
             raise NothingToScore(why)
-        execute(formatted, self._around)
+        rows = counts(execute(formatted, self._around).artifact.summary)
+        if rows["rejected"]:
+            self._filled.rejected[key] = rows
         if not cached(scored, run.store) and scored.key != "lexicon":
             self._hold()
         try:

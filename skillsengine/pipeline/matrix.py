@@ -14,6 +14,7 @@ from typing import Any, Literal
 from skillsengine.pipeline.cells import CellLayout, trained_on, trained_partitions
 from skillsengine.pipeline.drift import drifted
 from skillsengine.pipeline.plan import PlanError, RunOptions, Step, source_of
+from skillsengine.pipeline.rejected import counts
 from skillsengine.settings import Settings
 from skillsengine.sources import keys
 from skillsengine.sources.connection import Connect, environment_connect
@@ -21,6 +22,7 @@ from skillsengine.sources.find import Source
 from skillsengine.sources.keys import STATIC_KEY
 from skillsengine.spec.schema import Drift, Experiment
 from skillsengine.storage.catalog import Catalog, CatalogError, CellRow, VersionRow
+from skillsengine.storage.store import Store
 
 State = Literal["scored", "unlabelled", "trained on", "missing"]
 """Of a cell. `unlabelled`: scored by what needs no labels. `trained on`: never filled, since the version was trained on the
@@ -64,6 +66,8 @@ class Matrix:
     aliases: Mapping[str, int]
     drift: Drift
     """What is called drift."""
+    rows: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Partition -> `rejected.counts`, where its rows were read before."""
 
     def distinct_baselines(self) -> list[Cell]:
         """Each cell of a baseline once."""
@@ -86,7 +90,9 @@ class Matrix:
             "experiment": self.experiment,
             "model": self.model,
             "aliases": dict(self.aliases),
-            "partitions": [{"key": key, "state": state} for key, state in self.partitions.items()],
+            "partitions": [
+                {"key": key, "state": state, **self.rows.get(key, {})} for key, state in self.partitions.items()
+            ],
             "versions": [
                 {"number": row.number, "experiment": row.experiment, "trained_on": trained_partitions(row)}
                 for row in self.versions
@@ -140,10 +146,14 @@ def build_matrix(
     cells: dict[tuple[int, str], Cell] = {}
     baselines: dict[tuple[str, int, str], Cell] = {}
     shared: dict[str, Cell] = {}
+    rows_of: dict[str, Mapping[str, Any]] = {}
+    store = Store(settings.store_root)
     for row in rows:
         layout = CellLayout(experiment, settings, RunOptions(trusted=trusted), row)
         for key, found in files.items():
             formatted, step = layout.steps(key, found)
+            if key not in rows_of and (made := store.get(formatted.stage, formatted.digest)):
+                rows_of[key] = counts(made.summary)
             cell = _cell(row, key, step, by_digest.get((step.digest, key)))
             if cell.state == "missing":
                 if (step.digest, key) in marks or trained_on(row, experiment, key, formatted.digest):
@@ -160,7 +170,7 @@ def build_matrix(
                     baselines[name, row.number, key] = shared.setdefault(step.digest, beside)
     model = experiment.model_name
     aliases = catalog.aliases(model)
-    return Matrix(experiment.name, model, tuple(rows), present, cells, baselines, aliases, experiment.drift)
+    return Matrix(experiment.name, model, tuple(rows), present, cells, baselines, aliases, experiment.drift, rows_of)
 
 
 def _versions(experiment: Experiment, catalog: Catalog, wanted: Sequence[str]) -> list[VersionRow]:

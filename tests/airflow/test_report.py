@@ -195,10 +195,18 @@ def test_an_airflow_that_does_not_answer_fails_nothing(
             {"cells": {"tiny@1": {"f1": 0.5, "drift": {"unseen_skills": {"share": 0.41, "chance": 0.1}}}}},
             "2026-03: tiny@1 F1 0.500 · tiny@1: drift: unseen skills 41% (threshold 30%)",
         ),
+        (
+            {"cells": {}, "rejected": {"2026-03": {"rows": 8, "rejected": 1, "reasons": {"not JSON": 1}}}},
+            "2026-03: nothing was scored · 1 of 9 rows rejected (not JSON: 1)",
+        ),
         ({"cells": {}, "not_scored": {"tiny@1": "..."}}, "tiny@1 not scored: it was trained on these ads"),
         (
             {"done": 3, "cached": 1, "not_scored": {"tiny@1 on 2026-02": "..."}},
             "3 cells filled, 1 were there, 1 could not be",
+        ),
+        (
+            {"done": 3, "cached": 1, "not_scored": {}, "rejected": {"b": {"rejected": 1}, "a": {"rejected": 2}}},
+            "3 cells filled, 1 were there, 3 rows rejected in a, b",
         ),
     ],
 )

@@ -187,7 +187,9 @@ def test_a_month_without_labels_is_labelled_by_people_and_scored_again(
 ) -> None:
     month = settings.project / "data" / "ads" / "2026-05.jsonl"
     unlabelled(month, "2026-05")
-    experiment, catalog = tiny_experiment(evaluations={"baselines": []}), first.catalog
+    month.write_text(month.read_text() + "{broken\n")
+    data = {"source": "data/ads/{partition}.jsonl", "window": 2, "max_rejected": 0.2}
+    experiment, catalog = tiny_experiment(evaluations={"baselines": []}, data=data), first.catalog
 
     def evaluation(run_id: str) -> Run:
         asked: dict[str, Any] = {"partition": "2026-05", "kind": "evaluations", "versions": ("1",)}
@@ -218,9 +220,13 @@ def test_a_month_without_labels_is_labelled_by_people_and_scored_again(
     assert [(cell.partition, cell.outdated is not None) for cell in after.missing()] == [("2026-05", True)]
     again = run_evaluation(evaluation("unlabelled"))["cells"]["tiny@1"]
     assert again["labelled"] is False, "a run that is open goes on with what it was opened with"
-    scored = run_evaluation(evaluation("labelled"))["cells"]["tiny@1"]
+    result = run_evaluation(evaluation("labelled"))
+    scored = result["cells"]["tiny@1"]
     assert (scored["labelled_rows"], scored["rows"], scored["span_ads"]) == (5, 8, 5)
-    assert build_matrix(experiment, settings, catalog, versions=("1",)).missing() == []
+    after = build_matrix(experiment, settings, catalog, versions=("1",))
+    counted = {"rows": 8, "rejected": 1, "reasons": {"not JSON": 1}}
+    assert (after.missing(), result["rejected"]) == ([], {"2026-05": counted})
+    assert after.as_json()["partitions"][-1] == {"key": "2026-05", "state": "data", **counted}
     month.unlink()
 
 

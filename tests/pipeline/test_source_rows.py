@@ -16,7 +16,9 @@ from skillsengine.pipeline.run import open_run, run_stage
 from skillsengine.pipeline.source_rows import RowChanges, RowCount, SourceRows
 from skillsengine.settings import Settings
 from skillsengine.spec.schema import Experiment
+from skillsengine.stages.annotations import Annotation, render_annotations
 from skillsengine.storage.artifact import Artifact
+from skillsengine.storage.label_files import LabelFiles
 from skillsengine.storage.store import Store
 from tests.pipeline.past import plan_of
 from tests.pipeline.project import make_project, tiny_experiment
@@ -67,6 +69,20 @@ def edit(ads: Ads) -> Ads:
 def unlabel(ads: Ads) -> Ads:
     ads[0]["skills"] = None
     return ads
+
+
+def test_labels_that_people_have_made_are_changes_of_rows(settings: Settings) -> None:
+    old = formatted(settings, experiment())
+    ads = read(settings)
+    texts = {ad["id"]: ad["job_description"] for ad in ads}
+    made = [Annotation(name, text, ((0, 4),)) for name, text in list(texts.items())[:3]]
+    files = LabelFiles(settings.store_root, "tiny")
+    with files.changing("2026-01"):
+        files.put("2026-01", render_annotations([*made, Annotation("gone", "x", ())]))
+    step = step_now(settings, experiment())
+    assert str(SourceRows().changes(step, old)) == "3 rows"
+    assert SourceRows().count(step) == RowCount(rows=8, labelled=8)
+    assert step.digest != old.manifest.digest
 
 
 def spoil(ads: Ads) -> Ads:
