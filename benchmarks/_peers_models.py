@@ -74,17 +74,15 @@ def ours(ads: Sequence[Ad], folder: Path, run: Run) -> About:
         made.json("base.json"), made.path / "adapter", "cpu", bases=run.store.bases, allowed_roots=()
     )
     template, longest = made.json("prompt.json")["template"], profiled["summary"]["max_length"]
-    asker = partial(_asker, loaded, template=template, max_length=longest)
-    asked = _Asked(ads, folder, "ours", step["digest"])
+    asker = partial(asker_of, loaded, template=template, max_length=longest)
+    Asking(ads, folder, "ours", step["digest"]).answer(asker)
     names = ("train_rows", "near_copies_left_out", "copies_left_out", "steps", "validation_loss", "best_step")
     return {
         "base": run.experiment.base.model,
         "lora": run.experiment.lora.in_words,
         "epochs": run.experiment.train.epochs,
         "max_length": longest,
-        **{name: summary[name] for name in names if name in summary},
-        "training_seconds": summary["seconds"],
-        "answering_seconds": round(asked.answer(asker)),
+        **{name: summary[name] for name in names},
     }
 
 
@@ -98,12 +96,13 @@ def base(ads: Sequence[Ad], folder: Path, run: Run) -> About:
     template, shots = spec.prompt.template, spec.evaluate.shots
     before = preamble(template, [(shot.text, render_answer(shot.skills)) for shot in shots])
     loaded = load_base(spec.base, "cpu", bases=run.store.bases, allowed_roots=())
-    asker = partial(_asker, loaded, template=template, before=before, stop=stop_texts(template))
-    asked = _Asked(ads, folder, "base", run.plan.step("evaluate[base]").digest)
-    return {"base": spec.base.model, "examples": len(shots), "answering_seconds": round(asked.answer(asker))}
+    asker = partial(asker_of, loaded, template=template, before=before, stop=stop_texts(template))
+    Asking(ads, folder, "base", run.plan.step("evaluate[base]").digest).answer(asker)
+    return {"base": spec.base.model, "examples": len(shots)}
 
 
-def _asker(loaded: Any, max_new_tokens: int, **how: Any) -> Any:
+def asker_of(loaded: Any, max_new_tokens: int, **how: Any) -> Any:
+    """The engine's `Asker` of a model in memory."""
     from skillsengine.modeling.backend import TransformersBackend
     from skillsengine.stages.asking import Asker
 
@@ -112,7 +111,7 @@ def _asker(loaded: Any, max_new_tokens: int, **how: Any) -> Any:
 
 
 @dataclass(frozen=True)
-class _Asked:
+class Asking:
     """The texts that a model answers, and the files of what it has answered."""
 
     ads: Sequence[Ad]
@@ -121,13 +120,11 @@ class _Asked:
     by: str
     """Digest of who answers: of another one's answers none is kept."""
 
-    def answer(self, asker: Callable[..., Any]) -> float:
-        """Returns the seconds of this process."""
-        started = time.monotonic()
+    def answer(self, asker: Callable[[int], Any]) -> None:
+        """Every paragraph and every ad; `asker` takes the tokens of the longest answer."""
         parts = {part.id: part.text for ad in self.ads for part in ad.paragraphs}
         self._answer(asker(PARAGRAPH), "paragraphs", parts, 32)
         self._answer(asker(AD), "ads", {ad.id: ad.text for ad in self.ads}, 8)
-        return time.monotonic() - started
 
     def _answer(self, asker: Any, kind: str, texts: dict[str, str], written_every: int) -> None:
         """Answer what has no answer yet, the longest first."""

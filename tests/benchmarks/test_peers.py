@@ -8,11 +8,16 @@ from pathlib import Path
 import pytest
 
 from benchmarks._peers_ads import Ad, Paragraph, paragraphs, read_ads, read_lines, write_lines
+from benchmarks._peers_models import AD, PARAGRAPH, Asking, asker_of
 from benchmarks._peers_scores import counted, ratios, read_said, row_of, table, without_differences
 from benchmarks._peers_sides import finish
 from benchmarks._record import read_rows
+from skillsengine.modeling.base import load_base
 from skillsengine.scoring.spans import occurrences, span_scores
+from skillsengine.spec.schema import Base
+from skillsengine.stages.asking import Asker
 from tests.conftest import PROJECT
+from tests.tiny import make_tiny_base
 
 
 def test_the_page_quotes_the_recorded_figures() -> None:
@@ -89,6 +94,34 @@ def test_a_side_that_is_done_is_not_made_again(tmp_path: Path) -> None:
     finish(tmp_path, "esco", lambda: pytest.fail("made again"))
     assert json.loads((tmp_path / "esco.json").read_text()) == {"made": "esco"}
     assert [row["skills"] for row in read_lines(tmp_path / "esco-ads.jsonl")] == [["SQL"]] * 3
+
+
+def test_a_model_answers_what_it_has_not_answered_yet(tmp_path: Path) -> None:
+    make_tiny_base(tmp_path / "base")
+    loaded = load_base(Base(model="base"), "cpu", bases=tmp_path, allowed_roots=(tmp_path,))
+
+    def asker(most: int) -> Asker:
+        assert most in (PARAGRAPH, AD)
+        found: Asker = asker_of(loaded, 4, template="Ad: {text}\nSkills:")
+        return found
+
+    Asking(ADS[:2], tmp_path, "ours", "one").answer(asker)
+    first = read_lines(tmp_path / "ours-paragraphs.jsonl")
+    assert sorted(row["id"] for row in first) == ["a-0", "a-1", "b-0", "b-1"]
+    assert {row["by"] for row in first} == {"one"} and all(row["raw"] for row in first)
+
+    # As if the process had been killed after two, and was begun again: those two stay as they are.
+    kept = [row | {"skills": ["kept"]} for row in first[:2]]
+    write_lines(tmp_path / "ours-paragraphs.jsonl", kept)
+    Asking(ADS, tmp_path, "ours", "one").answer(asker)
+    again = read_lines(tmp_path / "ours-paragraphs.jsonl")
+    assert again[:2] == kept and len(again) == 6
+    assert [row for row in again if row in first[2:]] == first[2:]
+    assert sorted(row["id"] for row in read_lines(tmp_path / "ours-ads.jsonl")) == ["a", "b", "c"]
+
+    # Another adapter keeps none of them.
+    Asking(ADS[:1], tmp_path, "ours", "two").answer(asker)
+    assert {row["by"] for row in read_lines(tmp_path / "ours-paragraphs.jsonl")} == {"two"}
 
 
 @pytest.mark.shared
