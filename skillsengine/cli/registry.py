@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -62,13 +63,22 @@ def versions(model: Annotated[str | None, typer.Argument(help="Only versions of 
         out.print(Text(f"  {row.path}", style="dim"))
 
 
-def show(reference: Reference, as_json: AsJson = False) -> None:
+def show(
+    reference: Reference,
+    as_json: AsJson = False,
+    card: Annotated[
+        bool, typer.Option("--card", help="Print its model card, with what the gate said of it since.")
+    ] = False,
+) -> None:
     """Show one version: scores beside its baselines, base, training data, aliases, where it is and how to load it.
 
     Example: `skillsengine show job-skills-demo@champion`
     """
     settings = settings_for()
     row, catalog = find_version(reference, settings)
+    if card:
+        sys.stdout.write(_card(row))
+        return
     facts = _facts(row, catalog)
     if as_json:
         _print_json(facts)
@@ -97,6 +107,14 @@ def show(reference: Reference, as_json: AsJson = False) -> None:
     out.print(f"\nskills of an ad:      skillsengine extract {row.name} ad.txt")
     out.print(f"where it came from:   skillsengine lineage {row.name}")
     out.print("with PEFT alone:      see README.md in its folder")
+
+
+def _card(row: VersionRow) -> str:
+    """The version's own card, which never changes, and behind it what came after it was written."""
+    own = (Path(require_path(row)) / "README.md").read_text(encoding="utf-8")
+    verdict = row.verdict
+    said = f"**{verdict['verdict']}**: {verdict['reason']}." if verdict else "The gate has not judged this version."
+    return f"{own.rstrip()}\n\n## Gate\n\n{said}\n"
 
 
 def _facts(row: VersionRow, catalog: Catalog) -> dict[str, Any]:

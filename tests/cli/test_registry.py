@@ -49,6 +49,17 @@ def test_show_tells_what_a_version_is(command: Command, done: Run) -> None:
     assert "skillsengine lineage tiny@1" in said.out
 
 
+def test_show_tells_what_the_gate_said(command: Command, done: Run) -> None:
+    verdict = done.catalog.resolve("tiny", "1").verdict
+    assert verdict is not None and verdict["reason"].startswith("tiny@1 has f1 0.")
+    assert f"gate        {verdict['verdict']}: tiny@1 has f1 0." in command("show", "tiny@1").out
+    assert json.loads(command("show", "tiny@1", "--json").out)["verdict"] == verdict
+    card = command("show", "tiny@1", "--card").out
+    assert card.startswith("---\n") and card.endswith(
+        f"\n\n## Gate\n\n**{verdict['verdict']}**: {verdict['reason']}.\n"
+    )
+
+
 def test_show_as_json(command: Command) -> None:
     facts = json.loads(command("show", "tiny@latest", "--json").out)
     assert facts["version"] == "tiny@1"
