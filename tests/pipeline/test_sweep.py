@@ -129,6 +129,8 @@ def test_the_best_trial_is_the_version(first: Run) -> None:
     assert version.lineage["profile"] == chosen.inputs["profile"]
     run = first.catalog.run_by_id(first.id)
     assert run.note.startswith("tiny@1 · 2026-03 · F1: ") and f" · best of 2 trials: {best}" in run.note
+    [cell] = first.catalog.cells("tiny", version.adapter_digest, "2026-03")
+    assert cell.metrics["drift"]["reference_ads"] > 1, "its training data is found behind the choice"
     (select,) = trace(version, first.store, first.catalog).root.inputs
     assert [(node.stage, node.key, node.digest) for node in select.inputs] == [("finetune", best, chosen.digest)]
 

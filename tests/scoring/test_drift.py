@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from skillsengine.scoring.drift import DRAWS, Ads, Reference, edges, held_out, js, measure, psi
 from skillsengine.scoring.matching import skill_set
+from skillsengine.spec.schema import Drift
 
 COUNTS = st.lists(st.integers(0, 500), min_size=1, max_size=12).filter(any)
 PAIRS = st.integers(1, 12).flatmap(
@@ -219,4 +220,5 @@ def test_five_years_of_real_ads(shared_data: Path) -> None:
     soon, late = measure(months("2014-02"), known), measure(months("2018-04"), known)
     assert "top_skills" not in beyond_chance(soon)
     assert {"top_skills", "unseen_skills"} <= set(beyond_chance(late))
-    assert late["top_skills"]["js"] > 1.4 * soon["top_skills"]["js"]
+    assert soon["top_skills"]["js"] < Drift().js < late["top_skills"]["js"]
+    assert late["ads"] == 120 and late["reference_ads"] == 720
