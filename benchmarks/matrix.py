@@ -54,7 +54,7 @@ data: {{source: "data/{{partition}}.jsonl", window: 1, wait: 1s}}
 base: {{model: {base}, quantization: none}}
 lora: {{r: 4, alpha: 8}}
 tokens: {{max_length: 512}}
-train: {{epochs: 1, per_device_batch_size: 8, learning_rate: 0.001, sample_predictions: 0}}
+train: {{epochs: {epochs}, per_device_batch_size: {batch}, learning_rate: 0.001, sample_predictions: 0}}
 evaluate: {{max_new_tokens: {tokens}, max_rows: {rows}}}
 tracking: {{mode: disabled}}
 resources: {{device: cpu}}
@@ -87,7 +87,15 @@ def make(work: Path, series: str, months: Mapping[str, str], **spec: Any) -> Pro
     project = Project(series, load_settings(folder))
     for key, lines in months.items():
         project.month(key).write_text(lines, encoding="utf-8")
-    values = {"name": series, "schedule": "none", "base": "base", "tokens": 16, "rows": "null"} | spec
+    values = {
+        "name": series,
+        "schedule": "none",
+        "base": "base",
+        "tokens": 16,
+        "rows": "null",
+        "epochs": 1,
+        "batch": 8,
+    } | spec
     project.spec.write_text(SPEC.format(**values), encoding="utf-8")
     return project
 
@@ -194,7 +202,7 @@ def reality(work: Path, bases: Path | None) -> Iterator[dict[str, Any]]:
     paths = sorted(HN.glob("*.jsonl"))[:8]
     months = {path.stem: "".join(path.read_text(encoding="utf-8").splitlines(keepends=True)[:10]) for path in paths}
     *early, last = months
-    spec = {"base": "smollm2-135m-instruct", "tokens": 16}
+    spec = {"base": "smollm2-135m-instruct", "epochs": 0.2, "batch": 2}
     project = make(work, "reality", {key: months[key] for key in early}, **spec)
     project.spec.write_text(project.spec.read_text() + "evaluations: {baselines: [lexicon]}\n")
     if bases is not None:
@@ -245,6 +253,9 @@ def under_airflow(work: Path) -> Iterator[dict[str, Any]]:
     with running(project) as client:
 
         def timed(what: str, start: Any, runs: int) -> dict[str, Any]:
+            # Airflow closes a backfill a while after its last run, and begins no other before.
+            while any(not each["completed_at"] for each in client.backfills(dag_id)):
+                time.sleep(0.5)
             seen, started = {run["dag_run_id"] for run in client.runs(dag_id)}, time.monotonic()
             start()
             found = over(client, dag_id, seen, runs)

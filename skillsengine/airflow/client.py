@@ -151,6 +151,10 @@ class AirflowClient:
         }
         return int(self._json("POST", "/api/v2/backfills", body)["id"])
 
+    def backfills(self, dag_id: str) -> list[dict[str, Any]]:
+        """All backfills of a DAG; one that is still going on has no `completed_at`."""
+        return self._all("/api/v2/backfills", "backfills", dag_id=dag_id)
+
     def run(self, dag_id: str, run_id: str) -> dict[str, Any] | None:
         return self._maybe(f"/api/v2/dags/{dag_id}/dagRuns/{run_id}")
 
