@@ -72,7 +72,12 @@ def export_command(
     if output is None:
         sys.stdout.write(text)
     else:
-        output.write_text(text, encoding="utf-8")
+        try:
+            output.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise fail(
+                f"{output}: cannot be written ({error.strerror}). Name a file in a folder that is there."
+            ) from error
     for line in _describe(found, loaded.experiment, labelled, output):
         err.print(Text(line))
 

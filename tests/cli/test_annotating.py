@@ -136,6 +136,10 @@ def test_what_nobody_has_looked_at_is_not_taken_for_gold(command: Command, proje
             "--no-proposals.",
         ),
         (
+            ("export", "tiny", "--no-proposals", "-o", "gone/out.jsonl"),
+            "gone/out.jsonl: cannot be written (No such file or directory). Name a file in a folder that is there.",
+        ),
+        (
             ("import", "tiny", "back.csv"),
             "back.csv: labels come back as JSON lines (.jsonl) or as a JSON list (.json). Name such a file.",
         ),
