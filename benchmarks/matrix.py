@@ -7,13 +7,14 @@ Series:
   volume    54 months of 120 ads (`../shared/data/history/hn`) x 3 versions of a seeded tiny Llama. A cell scores a sample of
             `--rows` ads (evaluate.max_rows): what a cell costs beside the model's own work is what counts here
   reality   SmolLM2 on 10 ads a month x 6 months, answers of at most 16 tokens, the lexicon for a baseline
-  airflow   a tiny Llama on 8 ads a month x 6 months under the embedded Airflow: one run for all cells, against Airflow's own
-            backfill, which makes a run for each partition
+  small     a tiny Llama on 8 ads a month x 6 months, where next to nothing is the model's work: only `grouped`
+  airflow   the same under the embedded Airflow: one run for all cells, against Airflow's own backfill, which makes a run for
+            each partition
 
-Each fills the empty matrix, asks again, adds a month and changes one. `grouped` fills the same cells (of 3 months in `reality`)
-in one run and by a run a cell (their samples have other seeds and hold the same ads): what a further run costs is its fixed
-cost, what is left of a cell its marginal cost. Adapters are trained for a few steps only, and their scores mean nothing: the
-labels of these months are a dictionary's.
+The first two fill the empty matrix, ask again, add a month and change one. `grouped` fills the same cells (of 3 months in
+`reality`) in one run and by a run a cell (their samples have other seeds and hold the same ads): what a further run costs is its
+fixed cost, what is left of a cell its marginal cost. Adapters are trained for a few steps only, and their scores mean nothing:
+the labels of these months are a dictionary's.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ from skillsengine.spec.schema import Experiment
 from skillsengine.storage.catalog import Catalog
 
 HN = Path(__file__).resolve().parents[2] / "shared" / "data" / "history" / "hn"
-SERIES = ("volume", "reality", "airflow")
+SERIES = ("volume", "reality", "small", "airflow")
 TINY_MONTHS = ("2026-01", "2026-02", "2026-03", "2026-04", "2026-05", "2026-06", "2026-07")
 
 SPEC = """\
@@ -239,16 +240,26 @@ def over(client: Any, dag_id: str, seen: set[str], count: int) -> list[dict[str,
         time.sleep(0.2)
 
 
-def under_airflow(work: Path) -> Iterator[dict[str, Any]]:
+def tiny(work: Path, series: str, schedule: str) -> Project:
+    """A version that was trained on the first of TINY_MONTHS."""
     from tests.pipeline.project import write_month
     from tests.tiny import make_tiny_base
 
-    project = make(work, "airflow", {}, schedule="partition\npaused: true")
+    project = make(work, series, {}, schedule=schedule)
     make_tiny_base(project.settings.project / "base")
     for key in TINY_MONTHS:
         write_month(project.month(key), key)
     project.spec.write_text(project.spec.read_text() + "evaluations: {versions: ['1'], baselines: []}\n")
     train(project, [TINY_MONTHS[1]])
+    return project
+
+
+def small(work: Path) -> Iterator[dict[str, Any]]:
+    yield from grouped(tiny(work, "small", "none"), TINY_MONTHS[-1])
+
+
+def under_airflow(work: Path) -> Iterator[dict[str, Any]]:
+    project = tiny(work, "airflow", "partition\npaused: true")
     dag_id, scored = f"{project.series}.evaluations", TINY_MONTHS[1:]
     with running(project) as client:
 
@@ -338,6 +349,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     made = {
         "volume": lambda: volume(work, given.rows),
         "reality": lambda: reality(work, given.bases),
+        "small": lambda: small(work),
         "airflow": lambda: under_airflow(work),
     }
     try:
