@@ -12,9 +12,9 @@ Series:
             each partition
 
 The first two fill the empty matrix, ask again, add a month and change one. `grouped` fills the same cells (of 3 months in
-`reality`) in one run and by a run a cell (their samples have other seeds and hold the same ads): what a further run costs is its
-fixed cost, what is left of a cell its marginal cost. Adapters are trained for a few steps only, and their scores mean nothing:
-the labels of these months are a dictionary's.
+`reality`) in one run and by a run a cell (their samples have other seeds and hold the same ads): what a further run costs is
+its fixed cost, what is left of a cell its marginal cost. Adapters are trained for a few steps only, and their scores mean
+nothing: the labels of these months are a dictionary's.
 """
 
 from __future__ import annotations
