@@ -135,7 +135,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--version", type=Path, required=True, help="folder of a registered version of SmolLM2")
     parser.add_argument("--bases", type=Path, help="`bases` of the store; by default that of the version's")
-    parser.add_argument("--ads", type=int, default=48, help="paragraphs for the adapter; 0 for none")
+    parser.add_argument("--ads", type=int, default=72, help="paragraphs for the adapter; 0 for none")
     parser.add_argument(
         "--shot-ads", type=int, default=12, help="paragraphs for the base after worked examples; 0 for none"
     )
@@ -156,7 +156,7 @@ def main() -> None:
     rows = []
     if given.ads:
         loaded = load_recorded(version["base"], given.version, "cpu", bases=bases, allowed_roots=())
-        rows += measure("adapter", loaded, blocks(given.ads), given)
+        rows += measure(f"adapter, batch {given.batch_size}", loaded, blocks(given.ads), given)
     if given.shot_ads:
         base = load_base(Base(model=version["base"]["model"]), "cpu", bases=bases, allowed_roots=())
         before = preamble(template, [(shot.text, render_answer(shot.skills)) for shot in Evaluate().shots])
