@@ -1,6 +1,6 @@
 """Where the time of a training step goes on a CPU: `finetune` under torch's profiler.
 
-    python -m benchmarks.train_profile --bases DIR          # SmolLM2, the rows and the recipe of train_cpu; two minutes
+    python -m benchmarks.train_profile --bases DIR          # SmolLM2, the rows and the recipe of train_cpu; a minute
 
 Steps `FIRST` to `LAST` of ours, with what happens between them (optimizer, logging). Each operator's own time goes to one
 part: products of matrices by the shapes that they multiply (the vocabulary: lm_head; the rank: LoRA; the rest: the frozen
@@ -25,7 +25,8 @@ from benchmarks._record import record
 from benchmarks._train_sides import RANK, ours
 from skillsengine.stages.answer_trainer import AnswerTrainer
 
-FIRST, LAST = 4, 12
+FIRST, LAST = 4, 6
+"""The profiler keeps some hundred thousand operators of a step, with their shapes: more steps want more memory than most have."""
 _VOCABULARY = 49_152
 _PRODUCTS = ("aten::mm", "aten::addmm", "aten::bmm")
 _PARTS = {
@@ -108,7 +109,7 @@ def _parts(watch: Any) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bases", type=Path, required=True, help="folder of converted bases: a store's `bases`")
-    parser.add_argument("--rows", type=int, default=64, help="paragraphs to train on: more than 4 times the steps")
+    parser.add_argument("--rows", type=int, default=32, help="paragraphs to train on: more than 4 times the steps")
     given = parser.parse_args()
     found = profiled(given.bases, given.rows)
     seconds = sum(found["parts"].values())

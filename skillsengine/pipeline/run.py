@@ -168,7 +168,8 @@ def _pinned(
 
 def _pinned_file(file: SourceFile) -> dict[str, Any]:
     """As JSON. Of the credentials only the name of their connection is in it."""
-    return {name: value for name, value in vars(file).items() if value is not None} | {"uri": str(file.uri)}
+    told = {name: value for name, value in vars(file).items() if value is not None and value is not False}
+    return told | {"uri": str(file.uri)}
 
 
 def _unpinned_file(pinned: Mapping[str, Any]) -> SourceFile:

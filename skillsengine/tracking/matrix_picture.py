@@ -33,7 +33,9 @@ def draw(
     values = np.full((len(rows), len(columns)), np.nan)
     for place, (_, metrics) in cells.items():
         values[place] = metrics.get(metric, np.nan)
-    figure = Figure(figsize=(_EDGE + 1.1 * max(2, len(columns)), _EDGE + _CELL * len(rows)), dpi=120, layout="constrained")
+    figure = Figure(
+        figsize=(_EDGE + 1.1 * max(2, len(columns)), _EDGE + _CELL * len(rows)), dpi=120, layout="constrained"
+    )
     axes = figure.subplots()
     top = float(np.nanmax(values)) if np.isfinite(values).any() else 1.0
     shown = colormaps["viridis"].with_extremes(bad="#f4f4f4")
@@ -56,6 +58,8 @@ def draw(
     axes.set_ylabel("scored on")
     axes.set_title(title, fontsize=10, loc="left")
     figure.colorbar(image, ax=axes, label=metric)
-    legend = "±: half of the 95% interval · below the score: gold skills\nhatched: trained on · dot: missing · ?: unlabelled"
+    legend = (
+        "±: half of the 95% interval · below the score: gold skills\nhatched: trained on · dot: missing · ?: unlabelled"
+    )
     figure.supxlabel(legend, x=0.02, ha="left", fontsize=6)
     figure.savefig(path)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+import pytest
+
 from tests.e2e.conftest import Platform, ask, wait_for
 
 SOON = 60.0
@@ -75,6 +77,7 @@ def test_a_spec_that_is_deleted_takes_its_dags_along(platform: Platform) -> None
     seconds_until("its return", lambda: not (platform.client.dag("goes") or {"is_stale": True})["is_stale"])
 
 
+@pytest.mark.nightly
 def test_a_dag_has_one_version_for_each_text_of_its_spec(platform: Platform) -> None:
     """However often the spec is written and its DAG file is parsed. Airflow keeps a version apart once a run has used it."""
     bundle = platform.settings.home / "bundle"

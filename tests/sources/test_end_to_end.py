@@ -148,7 +148,8 @@ print(count, dated[0], tracemalloc.get_traced_memory()[1])
 """
 
 
-@pytest.mark.parametrize("store", ["s3", pytest.param("gs", marks=pytest.mark.nightly)])
+@pytest.mark.nightly
+@pytest.mark.parametrize("store", ["s3", "gs"])
 def test_a_large_object_is_streamed(store: str, request: pytest.FixtureRequest) -> None:
     """50 MB are hashed, read and cut by date in less than 40 MB."""
     row = json.dumps({"id": "1", "posted": "2026-01-05", "job_description": "x" * 930}) + "\n"

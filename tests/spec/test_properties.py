@@ -17,7 +17,7 @@ from skillsengine.spec.load import Loaded, load_spec, resolved
 from skillsengine.spec.schema import NAME_PATTERN, Experiment
 from tests.spec.support import GOOD
 
-QUICK = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+QUICK = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 # Letters, digits, signs and spaces of all scripts: what an editor can write into a file as it is.
 WORDS = st.text(st.characters(categories=["L", "N", "P", "S", "Zs"], include_characters="\n"), max_size=20).filter(
@@ -50,6 +50,10 @@ SPECIAL: dict[str, st.SearchStrategy[Any]] = {
     "gpus": st.just(1),  # more want as many rows in an optimizer step
     "init_weights": st.just("default"),  # the other one wants an unquantized base
     "use_dora": st.just(False),  # not of 8-bit weights
+    "approval_timeout": st.from_regex(r"[1-9][0-9]{0,3}[smhd]", fullmatch=True),  # no time is refused
+    "baselines": st.lists(st.sampled_from(["base", "lexicon"]), unique=True),
+    "spans": st.lists(WORDS.map("spans {}".format), max_size=3, unique=True),  # columns of their own
+    "fields": st.lists(WORDS.map("field {}".format), max_size=3, unique=True),
     "hub": st.sampled_from([None, "org/name", "My-Org/job.skills_7b"]),
 }
 

@@ -23,6 +23,7 @@ class Stopped(Exception):
     """As another attempt's taking over would be."""
 
 
+@pytest.mark.nightly
 def test_two_processes_learn_what_one_learns(tmp_path: Path) -> None:
     alone, together = _both(tmp_path)
     one, two = alone.run(), together.run()
