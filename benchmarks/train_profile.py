@@ -26,7 +26,7 @@ from benchmarks._train_sides import RANK, ours
 from skillsengine.stages.answer_trainer import AnswerTrainer
 
 FIRST, LAST = 4, 6
-"""The profiler keeps some hundred thousand operators of a step, with their shapes: more steps want more memory than most have."""
+"""The profiler keeps some hundred thousand operators a step, with their shapes: more steps want more memory than most have."""
 _VOCABULARY = 49_152
 _PRODUCTS = ("aten::mm", "aten::addmm", "aten::bmm")
 _PARTS = {
