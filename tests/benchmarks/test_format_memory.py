@@ -21,6 +21,7 @@ def test_ads_are_drawn_by_a_seed_with_ids_of_their_own(series: str) -> None:
 
 
 @pytest.mark.shared
+@pytest.mark.nightly
 def test_one_series_repeats_texts_and_the_other_does_not() -> None:
     texts = {series: len({normalized_key(ad["job_description"]) for ad in ads(20_000, series)}) for series in SERIES}
     assert texts["repeated"] < 8_500

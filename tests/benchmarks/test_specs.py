@@ -21,6 +21,7 @@ def test_the_page_quotes_the_recorded_figures() -> None:
 
 
 @pytest.mark.parametrize("what", ["full", "edit"])
+@pytest.mark.nightly
 def test_our_side_is_measured(what: str, tmp_path: Path) -> None:
     write_ours(tmp_path, 9)
     command = [sys.executable, "-m", "benchmarks._specs_child", "ours", what, str(tmp_path)]

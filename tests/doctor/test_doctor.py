@@ -85,6 +85,7 @@ def test_bases_that_cannot_be_had(hub: tuple[Path, str], tmp_path: Path) -> None
         assert text in problems[f"base {model}"]
 
 
+@pytest.mark.nightly
 def test_a_hub_that_is_not_there(hub: tuple[Path, str], tmp_path: Path) -> None:
     spec = str(_spec(hub[0], "far", base={"model": "org/tiny"}))
     done = _run(hub, tmp_path, "doctor", spec, HF_ENDPOINT="http://127.0.0.1:9")
@@ -94,6 +95,7 @@ def test_a_hub_that_is_not_there(hub: tuple[Path, str], tmp_path: Path) -> None:
     assert last.startswith("first: base org/tiny: base.model: the Hub could not be asked for `org/tiny`")
 
 
+@pytest.mark.nightly
 def test_offline_and_not_in_the_cache(hub: tuple[Path, str], tmp_path: Path) -> None:
     spec = str(_spec(hub[0], "far", base={"model": "org/tiny"}))
     done = _run(hub, tmp_path, "doctor", spec, HF_HUB_OFFLINE="1")
@@ -129,6 +131,7 @@ def test_a_broken_spec_is_one_finding_among_the_others(hub: tuple[Path, str], tm
     assert "  ok       spec well.yaml  compiles" in done.stdout
 
 
+@pytest.mark.nightly
 def test_pull_fetches_once_and_then_runs_without_network(hub: tuple[Path, str], tmp_path: Path) -> None:
     spec = str(_spec(hub[0], "far", base={"model": "org/tiny"}))
     first = _run(hub, tmp_path, "pull", spec)
@@ -146,6 +149,7 @@ def test_pull_fetches_once_and_then_runs_without_network(hub: tuple[Path, str], 
     assert "all in the cache" in doctor.stdout
 
 
+@pytest.mark.nightly
 def test_pull_of_a_local_folder_and_of_a_gated_model(hub: tuple[Path, str], tmp_path: Path) -> None:
     local = _run(hub, tmp_path, "pull", str(_spec(hub[0], "well")))
     assert local.returncode == 0

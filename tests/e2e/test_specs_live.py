@@ -68,6 +68,7 @@ def test_a_broken_edit_is_an_import_error_while_everything_goes_on(platform: Pla
     print(f"seconds to the error {took:.1f}, until it was gone {mended:.1f}")
 
 
+@pytest.mark.nightly
 def test_a_spec_that_is_deleted_takes_its_dags_along(platform: Platform) -> None:
     platform.add("goes")
     path = platform.settings.experiments / "goes.yaml"

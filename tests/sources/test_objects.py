@@ -141,6 +141,7 @@ def test_nobody_listens(bucket: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     assert time.monotonic() - start < 10
 
 
+@pytest.mark.nightly
 def test_nobody_answers(bucket: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """A firewall that swallows everything: told after a few times what is waited for one answer, not after minutes."""
     address = bucket.address("ads.csv")

@@ -93,6 +93,7 @@ def test_what_enters_the_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert len(seen) == 5
 
 
+@pytest.mark.nightly
 def test_what_pip_cannot_install_is_said_and_leaves_no_stamp(tmp_path: Path, project: Path) -> None:
     """The script itself, in a project whose lock cannot be had."""
     for name in ("locks", "tools"):

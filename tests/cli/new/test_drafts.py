@@ -124,7 +124,7 @@ def test_files_called_as_splits(command: Command, project: Path) -> None:
     assert ran.code == 0, ran.err
 
 
-@pytest.mark.parametrize("count", [6, 12, 30])
+@pytest.mark.parametrize("count", [6, *(pytest.param(n, marks=pytest.mark.nightly) for n in (12, 30))])
 def test_few_ads(count: int, command: Command, project: Path) -> None:
     (project / "few.csv").write_text(as_csv(renamed(ads(count), skills="tags")))
     assert command("new", "mine", "--data", "few.csv", "--base", "base").code == 0
