@@ -17,8 +17,9 @@ from skillsengine.pipeline.cells import CellLayout, mark_cell, record_cell, trai
 from skillsengine.pipeline.drift import with_drift
 from skillsengine.pipeline.execute import Observer, StepResult, execute
 from skillsengine.pipeline.heavy import import_heavy
-from skillsengine.pipeline.plan import PlanError, Step, source_of
+from skillsengine.pipeline.plan import PlanError, Step
 from skillsengine.pipeline.run import Run
+from skillsengine.pipeline.source import source_of
 from skillsengine.scoring.comparison import Comparison, ComparisonError, compare
 from skillsengine.sources.errors import SourceError
 from skillsengine.sources.files import SourceFile

@@ -13,8 +13,9 @@ from typing import Any, Literal
 
 from skillsengine.pipeline.cells import CellLayout, trained_on, trained_partitions
 from skillsengine.pipeline.drift import drifted
-from skillsengine.pipeline.plan import PlanError, RunOptions, Step, source_of
+from skillsengine.pipeline.plan import PlanError, RunOptions, Step
 from skillsengine.pipeline.rejected import counts
+from skillsengine.pipeline.source import source_of
 from skillsengine.settings import Settings
 from skillsengine.sources import keys
 from skillsengine.sources.connection import Connect, environment_connect

@@ -15,17 +15,17 @@ from typing import Any
 
 from skillsengine.pipeline import graph
 from skillsengine.pipeline.digest import digest, folder_fingerprint
+from skillsengine.pipeline.source import source_of
 from skillsengine.settings import Settings
 from skillsengine.sources import keys
 from skillsengine.sources.connection import Connect, environment_connect
 from skillsengine.sources.files import SourceFile
-from skillsengine.sources.find import Source, place_of
+from skillsengine.sources.find import place_of
 from skillsengine.sources.keys import STATIC_KEY as STATIC_KEY
 from skillsengine.sources.memory import Memory
 from skillsengine.spec.schema import STAGES, Experiment, Split
 from skillsengine.spec.trials import Trial, trials
 from skillsengine.stages.contract import Limit
-from skillsengine.storage.label_files import LabelFiles
 from skillsengine.storage.store import Store
 
 
@@ -121,28 +121,6 @@ class Sources:
     span: tuple[str, str] | None = None
     """The oldest and the newest partition that have data, where they were looked for just now; None of a static source and of
     a pinned run."""
-
-
-def source_of(
-    experiment: Experiment,
-    settings: Settings,
-    *,
-    trusted: bool = False,
-    connect: Connect = environment_connect,
-    memory: Memory | None = None,
-    read: bool = True,
-) -> Source:
-    """The source of an experiment, with the labels that people have made of it. Raises SourceError as `Source` does."""
-    return Source(
-        experiment.data,
-        settings.project,
-        settings.allowed_roots,
-        trusted=trusted,
-        connect=connect,
-        memory=memory,
-        read=read,
-        labels=LabelFiles(settings.store_root, experiment.name),
-    )
 
 
 def find_sources(
