@@ -6,7 +6,7 @@ paragraphs   set F1: skills of a paragraph, normalized
 ads          set F1: skills of a whole ad
 joined       set F1: skills of a whole ad, where what was found in its paragraphs is taken for what is in it
 spans        strict span F1 on whole ads: the same first and last character; both layers of marks count, as one type. A skill
-             stands for all of its verbatim occurrences (`scoring.spans`), but where the side itself told where it stands
+             stands for all of its verbatim occurrences (`scoring.places`), but where the side itself told where it stands
 
 Ads are drawn for the intervals, a paragraph with all others of its ad.
 """
@@ -33,7 +33,7 @@ from skillsengine.scoring.intervals import (
     score_of,
 )
 from skillsengine.scoring.metrics import parse_rate, verbatim_rate
-from skillsengine.scoring.spans import Span, occurrences
+from skillsengine.scoring.places import Span, occurrences
 
 SIDES = ("ours", "base", "spacy", "lexicon", "esco")
 MEASURES = ("paragraphs", "ads", "joined", "spans")

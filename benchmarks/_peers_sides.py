@@ -17,7 +17,7 @@ from typing import Any
 
 from benchmarks._peers_ads import Ad, esco_names, paragraphs, write_lines
 from skillsengine.scoring.lexicon import Lexicon
-from skillsengine.scoring.spans import occurrences
+from skillsengine.scoring.places import occurrences
 
 About = dict[str, Any]
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import typer
 from rich.console import Console, RenderableType
@@ -15,6 +14,8 @@ from skillsengine.draft.errors import DraftError
 from skillsengine.modeling.errors import ModelError
 from skillsengine.pipeline.committed import CommitError
 from skillsengine.pipeline.plan import PlanError
+from skillsengine.reporting.figures.plain import FigureMissing
+from skillsengine.reporting.report import ReportError
 from skillsengine.settings import Settings, SettingsError, load_settings
 from skillsengine.sources.errors import SourceError, SourceUnavailable
 from skillsengine.spec.errors import SpecError
@@ -35,6 +36,8 @@ USER_ERRORS: tuple[type[Exception], ...] = (
     SourceError,
     SourceUnavailable,
     StageError,
+    FigureMissing,
+    ReportError,
     ModelError,
     StoreError,
     PushError,
@@ -94,28 +97,6 @@ def progress_line(progress: Progress) -> str:
         parts.append(f"{progress.fraction:.0%}")
     if progress.seconds_left:
         parts.append(f"{seconds_text(progress.seconds_left)} left")
-    return " · ".join(parts)
-
-
-_TOLD = {
-    "format": ("rows", "rejected", "skills"),
-    "profile": ("max_length", "longest", "rows_cut", "tokens"),
-    "finetune": ("steps", "train_loss", "validation_loss", "tokens_per_second", "peak_memory_gb", "resumed_from_step"),
-    "select": ("trial", "trials", "diverged", "validation_loss", "validation_f1"),
-    "evaluate": ("rows", "precision", "recall", "f1", "parse_rate"),
-    "register": ("version",),
-}
-"""What of a stage's summary fits a line; the rest stands in the artifact's manifest."""
-
-
-def summary_line(stage: str, summary: Mapping[str, Any]) -> str:
-    """The main numbers of a stage's summary in one line."""
-    parts = []
-    for name in _TOLD[stage]:
-        value = summary.get(name)
-        if value is not None and (value or name != "resumed_from_step"):
-            shown = f"{value:.3g}" if isinstance(value, float) else str(value)
-            parts.append(f"{name.replace('_', ' ')} {shown}")
     return " · ".join(parts)
 
 

@@ -11,14 +11,16 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from skillsengine.cli.console import fail, out, print_table, settings_for
+from skillsengine.cli.console import out, print_table, settings_for
 from skillsengine.cli.registry import AsJson, Reference, find_version
-from skillsengine.pipeline.heavy import import_heavy
+from skillsengine.reporting.figures.errors import error_lines, labelled_cell
+from skillsengine.scoring.frequent import frequent
+from skillsengine.scoring.places import occurrences
 from skillsengine.scoring.wording import with_interval
 from skillsengine.spec.text import printable
 from skillsengine.stages.rows import read_rows
 from skillsengine.storage.artifact import Artifact
-from skillsengine.storage.catalog import Catalog, CellRow, VersionRow
+from skillsengine.storage.catalog import CellRow, VersionRow
 from skillsengine.storage.store import Store
 
 _ADS = 2
@@ -58,11 +60,9 @@ def errors(
     settings = settings_for()
     version, catalog = find_version(reference, settings)
     store = Store(settings.store_root)
-    cell = _newest(version, catalog, partition)
-    lines = _lines(version, cell, store)
+    cell = labelled_cell(version, catalog, partition)
+    lines = error_lines(version, cell, store)
     kinds = [kind] if kind else list(_HEADS)
-    # By name: it needs scipy and rapidfuzz, which other commands do not.
-    frequent = import_heavy("skillsengine.scoring.errors").frequent
     found = {name: frequent(lines, name) for name in kinds}
     if as_json:
         _print_json(version, cell, {name: found[name][:rows] for name in kinds})
@@ -79,41 +79,6 @@ def errors(
             print_table(_table(shown, texts))
     if not texts:
         out.print(Text("the ads themselves are no longer in the store", style="dim"))
-
-
-def _newest(version: VersionRow, catalog: Catalog, partition: str | None) -> CellRow:
-    """The newest cell of the version with labels, of the partition or of the newest one. Exits with what there is instead."""
-    cells = [cell for cell in catalog.cells(adapter_digest=version.adapter_digest) if cell.kind == "adapter"]
-    scored = sorted({cell.partition for cell in cells})
-    if partition is not None:
-        cells = [cell for cell in cells if cell.partition == partition]
-    if not cells:
-        there = f"it was scored on {', '.join(scored)}" if scored else "it was not scored yet"
-        on = f" on {partition}" if partition is not None else ""
-        raise fail(
-            f"{version.name} has no score{on}: {there}. `skillsengine backfill {version.experiment}` scores what is missing."
-        )
-    labelled = [cell for cell in cells if cell.metrics.get("labelled_rows")]
-    if not labelled:
-        where = ", ".join(scored) if partition is None else partition
-        raise fail(
-            f"the ads that {version.name} was scored on ({where}) have no labels, so nobody knows what is wrong. "
-            f"Name another partition, or have some labelled: `skillsengine annotate export {version.experiment}`."
-        )
-    return max(labelled, key=lambda cell: (cell.partition, cell.id))
-
-
-def _lines(version: VersionRow, cell: CellRow, store: Store) -> list[dict[str, Any]]:
-    """The lines of errors.jsonl. Exits where there are none."""
-    artifact = store.get("evaluate", cell.artifact_digest)
-    if artifact is None or "errors.jsonl" not in artifact.manifest.files:
-        why = "is no longer in the store" if artifact is None else "was made before lists of errors were kept"
-        raise fail(
-            f"{version.name} on {cell.partition}: its evaluation {why}. Score it again: "
-            f"`skillsengine backfill {cell.experiment} --versions {version.number}`."
-        )
-    with artifact.file("errors.jsonl").open(encoding="utf-8") as file:
-        return [json.loads(line) for line in file]
 
 
 def _head(version: VersionRow, cell: CellRow) -> None:
@@ -154,7 +119,6 @@ def _table(shown: Sequence[Any], texts: Mapping[str, str]) -> Table:
 
 def _excerpt(text: str, skills: Sequence[str]) -> Text:
     """What stands around the skill, with the skill marked; of a boundary error the labelled one, else the extracted one."""
-    occurrences = import_heavy("skillsengine.scoring.spans").occurrences
     found = next((places[0] for skill in skills if (places := occurrences(text, [skill]))), None)
     if found is None:
         return Text("does not stand there word for word", style="dim italic")

@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.status import Status
 from rich.text import Text
 
-from skillsengine.cli.console import progress_line, seconds_text, summary_line
+from skillsengine.cli.console import progress_line, seconds_text
+from skillsengine.pipeline.summaries import summary_line
 from skillsengine.stages.contract import Progress
 from skillsengine.storage.catalog import Catalog, StepRow
 

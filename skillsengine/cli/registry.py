@@ -13,9 +13,10 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from skillsengine.cli.console import fail, out, print_table, print_whole, settings_for, summary_line
-from skillsengine.cli.versus import versus
+from skillsengine.cli.console import fail, out, print_table, print_whole, settings_for
 from skillsengine.pipeline.lineage import Lineage, Node, trace
+from skillsengine.pipeline.summaries import summary_line
+from skillsengine.reporting.figures.difference import versus
 from skillsengine.scoring.wording import NONE, with_half, with_interval
 from skillsengine.settings import Settings
 from skillsengine.spec.schema import Lora

@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from skillsengine.cli.versus import versus
 from skillsengine.pipeline.plan import Plan
+from skillsengine.reporting.figures.difference import versus
 from skillsengine.scoring.matching import normalize_skill
 from skillsengine.scoring.wording import NONE, with_half
 from skillsengine.stages.rows import read_rows

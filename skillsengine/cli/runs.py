@@ -11,12 +11,13 @@ from uuid import uuid4
 import typer
 from rich.text import Text
 
-from skillsengine.cli.console import line_observer, out, seconds_text, settings_for, summary_line
+from skillsengine.cli.console import line_observer, out, seconds_text, settings_for
 from skillsengine.cli.specs import Partition, Sets, load
 from skillsengine.pipeline.plan import RunOptions, steps_of_stage
 from skillsengine.pipeline.promotion import run_gate, run_promote
 from skillsengine.pipeline.push import run_push
 from skillsengine.pipeline.run import Run, finish_run, open_run, run_stage
+from skillsengine.pipeline.summaries import summary_line
 from skillsengine.spec.schema import STAGES
 from skillsengine.stages.contract import Limit
 from skillsengine.storage.catalog import Catalog

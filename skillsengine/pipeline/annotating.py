@@ -18,6 +18,7 @@ from skillsengine.pipeline.graph import FORMAT, narrow
 from skillsengine.pipeline.heavy import import_heavy
 from skillsengine.pipeline.plan import Layout, PlanError, RunOptions, Step, find_sources
 from skillsengine.pipeline.preview import quiet_context
+from skillsengine.scoring.places import occurrences
 from skillsengine.settings import Settings
 from skillsengine.spec.schema import Experiment
 from skillsengine.stages.annotations import Annotation, parse_annotations, render_annotations
@@ -230,7 +231,6 @@ def _answered(
 
 
 def _line(row: Row, key: str, proposed: Sequence[str] | None) -> dict[str, Any]:
-    occurrences = import_heavy("skillsengine.scoring.spans").occurrences
     spans = occurrences(row.text, proposed or ()) if row.spans is None else row.spans
     line = {"id": row.id, "partition": key, "text": row.text, "label": [[*span, LABEL] for span in spans]}
     # Labels that are corrected are nobody's proposal.

@@ -7,7 +7,7 @@ import logging
 import platform
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,6 +17,7 @@ from skillsengine.pipeline import divergence
 from skillsengine.pipeline.adapters import input_of, trained_spec
 from skillsengine.pipeline.graph import narrow
 from skillsengine.pipeline.heavy import import_heavy
+from skillsengine.pipeline.moments import HISTORY, Moments
 from skillsengine.pipeline.plan import PlanError, RunOptions, Step, base_roots
 from skillsengine.settings import Settings
 from skillsengine.sources.connection import Connect, environment_connect
@@ -77,14 +78,19 @@ class Surroundings:
 class Reporter:
     """Thins a stage's progress out: numbers go to the tracker, at most one moment a second to the catalog and to people."""
 
-    def __init__(self, step: Step, around: Surroundings, tracker: StageTracker) -> None:
+    def __init__(
+        self, step: Step, around: Surroundings, tracker: StageTracker, kept: Iterable[Mapping[str, Any]] = ()
+    ) -> None:
+        """`kept` are the moments of an earlier attempt, which this one goes on from."""
         self._step, self._around, self._tracker, self._last = step, around, tracker, 0.0
         self._numbers: dict[str, float] = {}
+        self._moments = Moments(kept)
 
     def __call__(self, progress: Progress) -> None:
         if progress.metrics:
             self._tracker.log(progress.metrics, progress.step)
             self._numbers |= progress.metrics
+            self._moments.add(progress.step, progress.metrics)
         now = time.monotonic()
         if now - self._last < _REPORT_SECONDS and progress.fraction != 1.0:
             return
@@ -96,6 +102,8 @@ class Reporter:
         }
         if self._numbers:
             shown["metrics"] = dict(self._numbers)
+        if moments := self._moments.as_json():
+            shown[HISTORY] = moments
         self._around.catalog.update_step(self._around.run_pk, self._step.id, shown)
         if self._around.observer:
             self._around.observer(self._step.id, progress)
@@ -146,7 +154,7 @@ def execute(step: Step, around: Surroundings) -> StepResult:
     again by the next call. Inputs must be there: PlanError names one that is not.
     """
     store, catalog, started = around.store, around.catalog, time.monotonic()
-    catalog.start_step(around.run_pk, step.id, step.stage, step.key, step.digest)
+    row = catalog.start_step(around.run_pk, step.id, step.stage, step.key, step.digest)
 
     def found() -> StepResult | None:
         artifact = store.get(step.stage, step.digest)
@@ -175,7 +183,7 @@ def execute(step: Step, around: Surroundings) -> StepResult:
         if guard is None:
             raise LeaseLost(f"{step.id}: the artifact of the other attempt has vanished; run the stage again.")
         try:
-            artifact = _build(step, around, guard)
+            artifact = _build(step, around, guard, row.progress.get(HISTORY, ()))
         except BaseException as error:
             if isinstance(error, Diverged) and step.trial is not None:
                 divergence.keep(step, error, store)
@@ -186,7 +194,9 @@ def execute(step: Step, around: Surroundings) -> StepResult:
     return StepResult(step, artifact, False, seconds)
 
 
-def _build(step: Step, around: Surroundings, guard: Callable[[], None]) -> Artifact:
+def _build(
+    step: Step, around: Surroundings, guard: Callable[[], None], kept: Iterable[Mapping[str, Any]]
+) -> Artifact:
     module = import_heavy(step.definition.module)
     if step.definition.version != module.VERSION:
         raise PlanError(
@@ -212,7 +222,7 @@ def _build(step: Step, around: Surroundings, guard: Callable[[], None]) -> Artif
     roots = base_roots(experiment, settings, trusted=around.options.trusted)
     with tracker, around.store.building(step.stage, step.digest) as out:
         context = StageContext(
-            report=Reporter(step, around, tracker),
+            report=Reporter(step, around, tracker, kept),
             guard=guard,
             tracker=tracker,
             checkpoints=around.store.checkpoints(step.digest),

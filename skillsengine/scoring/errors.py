@@ -1,6 +1,6 @@
 """What a subject got wrong, ad by ad: skills it missed, skills it invented, and those that are one skill with other borders.
 
-A missed and an invented skill are a boundary error where they overlap in the ad (`spans.occurrences`); where one of them does
+A missed and an invented skill are a boundary error where they overlap in the ad (`places.occurrences`); where one of them does
 not stand there word for word, if at least half of the shorter one's words are in both. Each skill is in one pair at most; of
 all ways to pair them the one with the most pairs, then the largest overlap, is taken (scipy's `linear_sum_assignment`).
 
@@ -11,16 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from skillsengine.scoring.frequent import KINDS
 from skillsengine.scoring.matching import normalize_skill
+from skillsengine.scoring.places import Span, occurrences
 from skillsengine.scoring.relaxed import word_bag
-from skillsengine.scoring.spans import Span, occurrences
-
-KINDS = ("missed", "invented", "boundary")
 
 
 @dataclass(frozen=True)
@@ -38,16 +36,6 @@ class Errors:
         return bool(self.missed or self.invented)
 
 
-@dataclass(frozen=True)
-class Frequent:
-    """An error that was made on one ad or several."""
-
-    skills: tuple[str, ...]
-    """The missed or the invented skill, of a boundary error (missed, invented); in the spelling of the first ad."""
-    ads: list[str]
-    """Their ids."""
-
-
 def errors_of(gold: Iterable[str], predicted: Iterable[str], text: str) -> Errors:
     """The errors of one labelled ad."""
     wanted, said = _spelled(gold), _spelled(predicted)
@@ -60,16 +48,6 @@ def error_counts(ads: Iterable[Errors]) -> dict[str, int]:
     """{"missed", "invented", "boundary"}: how many there are of each."""
     found = list(ads)
     return {kind: sum(len(getattr(errors, kind)) for errors in found) for kind in KINDS}
-
-
-def frequent(lines: Iterable[Mapping[str, Any]], kind: str) -> list[Frequent]:
-    """The errors of a kind in the lines of `errors.jsonl`, those of the most ads first."""
-    found: dict[tuple[str, ...], Frequent] = {}
-    for line in lines:
-        for error in line[kind]:
-            skills = (error,) if isinstance(error, str) else tuple(error)
-            found.setdefault(tuple(map(normalize_skill, skills)), Frequent(skills, [])).ads.append(line["id"])
-    return [found[name] for name in sorted(found, key=lambda name: (-len(found[name].ads), name))]
 
 
 def _spelled(skills: Iterable[str]) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """Span scores, as the papers have them: where in the ad a skill stands, on ads whose labels carry offsets.
 
-A predicted skill is a string, and stands for each of its verbatim occurrences in the ad: whole words, from the left, the
-longest of those that begin at a place. nervaluate counts as SemEval-2013 task 9 does (Segura-Bedmar et al., 2013, section 4):
+A predicted skill is a string, and stands for each of its verbatim occurrences in the ad (`places.occurrences`). nervaluate
+counts as SemEval-2013 task 9 does (Segura-Bedmar et al., 2013, section 4):
 
 strict    same borders (and same type; there is one type here)     exact     same borders
 partial   an overlap counts half                                    type      any overlap counts
@@ -11,36 +11,18 @@ All skills are of one type, so `strict` and `exact` are equal here; both are tol
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from nervaluate import Evaluator
 
 from skillsengine.scoring.intervals import Counts, interval
+from skillsengine.scoring.places import Span
 
-Span = tuple[int, int]
-"""(first character, character behind the last) of an occurrence."""
 Ads = Sequence[tuple[Sequence[Span], Sequence[Span]]]
 """(gold, predicted) spans, one pair an ad."""
 _TYPE = "SKILL"
 _NAMES = {"strict": "strict", "exact": "exact", "partial": "partial", "ent_type": "type"}
-
-
-def occurrences(text: str, skills: Iterable[str]) -> list[Span]:
-    """Where the skills stand in the text as they are written, without overlaps, in the text's order."""
-    # Of alternatives a regular expression takes the first that fits: the longest.
-    wanted = sorted({skill for skill in skills if skill.strip()}, key=lambda skill: (-len(skill), skill))
-    if not wanted:
-        return []
-    return [match.span() for match in re.finditer("|".join(map(_whole, wanted)), text)]
-
-
-def _whole(skill: str) -> str:
-    """A pattern for the skill that does not begin or end within a word."""
-    before = r"(?<!\w)" if re.match(r"\w", skill) else ""
-    after = r"(?!\w)" if re.search(r"\w$", skill) else ""
-    return f"{before}{re.escape(skill)}{after}"
 
 
 def strict_counts(ads: Ads) -> Counts:

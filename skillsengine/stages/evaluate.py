@@ -20,10 +20,11 @@ from skillsengine.scoring.intervals import METRICS as WITH_INTERVAL
 from skillsengine.scoring.intervals import counts, interval
 from skillsengine.scoring.lexicon import Lexicon
 from skillsengine.scoring.metrics import parse_rate, set_scores, verbatim_rate
+from skillsengine.scoring.places import occurrences
 from skillsengine.scoring.predictions import Answer, Answers
 from skillsengine.scoring.relaxed import relaxed_scores
 from skillsengine.scoring.slices import in_short, slice_scores
-from skillsengine.scoring.spans import occurrences, span_summary
+from skillsengine.scoring.spans import span_summary
 from skillsengine.stages.contract import Progress, StageConfig, StageContext, StageError, Summary
 from skillsengine.stages.rows import Row
 from skillsengine.stages.unseen import unseen_rows

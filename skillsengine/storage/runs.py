@@ -87,7 +87,8 @@ class Runs:
             return list(session.scalars(query))
 
     def start_step(self, run_id: int, step_id: str, stage: str, key: str | None, digest: str) -> StepRow:
-        """An attempt of a step begins: the first makes its row, later ones count up and wipe what the last one left.
+        """An attempt of a step begins: the first makes its row, later ones count up and wipe what the last one left, but for the
+        `history` of its progress, which an attempt at the same digest goes on from.
 
         A finished run is open again (somebody cleared its tasks). Raises CatalogError if there is no such run.
         """
@@ -127,6 +128,20 @@ class Runs:
             row.updated = row.finished = now
             return row
 
+    def history_of(self, experiment: str, digest: str) -> list[dict[str, Any]]:
+        """The moments that were told while a run of the experiment made the artifact of that digest; none where nobody kept
+        them."""
+        # By the experiment, since digests have no index: an experiment has hundreds of steps, the catalog many thousands.
+        query = (
+            select(StepRow.progress)
+            .join(RunRow, RunRow.id == StepRow.run_id)
+            .where(RunRow.experiment == experiment, StepRow.digest == digest)
+            .order_by(StepRow.id.desc())
+        )
+        with self._db.reading() as session:
+            found = [progress.get("history") for progress in session.scalars(query)]
+        return next((list(history) for history in found if history), [])
+
     def steps_of(self, run_id: int) -> list[StepRow]:
         """In the order of their first start."""
         with self._db.reading() as session:
@@ -134,8 +149,10 @@ class Runs:
 
 
 def _begin(row: StepRow, stage: str, key: str | None, digest: str) -> None:
+    history = row.progress.get("history") if row.progress and row.digest == digest else None
     row.stage, row.key, row.digest, row.state = stage, key, digest, RUNNING
-    row.progress, row.summary, row.seconds, row.error, row.finished = {}, {}, None, None, None
+    row.progress = {"history": history} if history else {}
+    row.summary, row.seconds, row.error, row.finished = {}, None, None, None
 
 
 def _by_name(dag_id: str, run_id: str) -> Select[RunRow]:

@@ -13,7 +13,8 @@ from benchmarks._peers_scores import counted, ratios, read_said, row_of, table, 
 from benchmarks._peers_sides import finish
 from benchmarks._record import read_rows
 from skillsengine.modeling.base import load_base
-from skillsengine.scoring.spans import occurrences, span_scores
+from skillsengine.scoring.places import occurrences
+from skillsengine.scoring.spans import span_scores
 from skillsengine.spec.schema import Base
 from skillsengine.stages.asking import Asker
 from tests.conftest import PROJECT

@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skillsengine.scoring.errors import Errors, error_counts, errors_of, frequent
+from skillsengine.scoring.errors import Errors, error_counts, errors_of
+from skillsengine.scoring.frequent import frequent
 from skillsengine.scoring.matching import skill_set
 
 TEXT = "Budget planning, C++ and SQL; knowledge of SQL databases."

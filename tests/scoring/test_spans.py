@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from skillsengine.scoring.intervals import interval
 from skillsengine.scoring.metrics import SetScores
-from skillsengine.scoring.spans import occurrences, span_scores, span_summary, strict_counts
+from skillsengine.scoring.places import occurrences
+from skillsengine.scoring.spans import span_scores, span_summary, strict_counts
 
 
 def test_a_string_stands_for_all_its_occurrences() -> None:
