@@ -36,7 +36,7 @@ SPEC: dict[str, Any] = {
 _SHIPPED = Path(__file__).resolve().parent.parent / "experiments" / "skillspan.yaml"
 PARAGRAPH, AD = 256, 768
 """Tokens of the longest answer: no right one of the test split is longer."""
-_AT_ONCE = 16
+_AT_ONCE = 32
 _TOLD_EVERY = 30.0
 """Seconds."""
 

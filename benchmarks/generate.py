@@ -1,7 +1,7 @@
 """Answers to real paragraphs on a CPU: ours beside transformers' `generate`, one by one and in batches.
 
     python -m benchmarks.generate --version .skillsengine/store/versions/job-skills-demo/1
-    python -m benchmarks.generate --version FOLDER --ads 8 --shot-ads 0      # a short look
+    python -m benchmarks.generate --version FOLDER --batch-sizes 32 --shot-ads 0      # one series; the others stay
 
 Paragraphs of SkillSpan's test split (../shared/data), asked of a registered version of SmolLM2 by its own template, and, in a
 second series, of the untuned base after the four worked examples of `evaluate`.
@@ -30,7 +30,7 @@ from typing import Any
 
 import torch
 
-from benchmarks._record import record
+from benchmarks._record import read_rows, record
 from benchmarks._train_rows import paragraphs
 from skillsengine.modeling.answers import parse_answer, render_answer
 from skillsengine.modeling.base import LoadedBase, load_base
@@ -75,11 +75,13 @@ def same(mine: str, theirs: str) -> bool:
 def measure(
     series: str,
     loaded: LoadedBase,
+    batch_size: int,
     blocks: Sequence[Sequence[str]],
     given: argparse.Namespace,
     stop: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
     """A row for each block and side."""
+    given.batch_size = batch_size
     sides: dict[str, Answer] = dict(zip(SIDES, (ours, one_by_one, batches), strict=True))
     rows = []
     ours(loaded, blocks[0][:2], given, stop)  # the first call of all is slower
@@ -135,12 +137,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--version", type=Path, required=True, help="folder of a registered version of SmolLM2")
     parser.add_argument("--bases", type=Path, help="`bases` of the store; by default that of the version's")
-    parser.add_argument("--ads", type=int, default=72, help="paragraphs for the adapter; 0 for none")
+    parser.add_argument("--ads", type=int, default=96, help="paragraphs for the adapter; 0 for none")
     parser.add_argument(
         "--shot-ads", type=int, default=12, help="paragraphs for the base after worked examples; 0 for none"
     )
     parser.add_argument("--blocks", type=int, default=3)
-    parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument("--batch-sizes", type=int, nargs="+", default=[8, 32], help="the base is asked in the first")
     parser.add_argument("--max-new-tokens", type=int, default=256)
     given = parser.parse_args()
     version = json.loads((given.version / "version.json").read_text(encoding="utf-8"))
@@ -156,11 +158,15 @@ def main() -> None:
     rows = []
     if given.ads:
         loaded = load_recorded(version["base"], given.version, "cpu", bases=bases, allowed_roots=())
-        rows += measure(f"adapter, batch {given.batch_size}", loaded, blocks(given.ads), given)
+        for size in given.batch_sizes:
+            rows += measure(f"adapter, batch {size}", loaded, size, blocks(given.ads), given)
     if given.shot_ads:
         base = load_base(Base(model=version["base"]["model"]), "cpu", bases=bases, allowed_roots=())
         before = preamble(template, [(shot.text, render_answer(shot.skills)) for shot in Evaluate().shots])
-        rows += measure("base, 4-shot", base, blocks(given.shot_ads, before), given, stop_texts(template))
+        size = given.batch_sizes[0]
+        rows += measure("base, 4-shot", base, size, blocks(given.shot_ads, before), given, stop_texts(template))
+    measured = {row["series"] for row in rows}
+    rows = [row for row in read_rows("generate") if row["series"] not in measured] + rows
     record("generate", rows, ratios(rows))
     print(json.dumps(ratios(rows), indent=1))
 

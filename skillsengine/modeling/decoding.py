@@ -20,6 +20,10 @@ from skillsengine.modeling.prefix import SharedPrefix
 _JOINING = 4
 """Waiting prompts join as soon as a quarter of the batch is free: each joining copies the keys and values of all rows."""
 
+_READ_AT_ONCE = 1024
+"""Tokens of joining prompts that are read in one pass: enough to keep a processor busy. What a pass of many times as many needs
+for its activations is too large for the heap to keep, and on a CPU it is then fetched from the system anew in every layer."""
+
 Ended = Callable[[list[int]], bool]
 """Whether an answer of these tokens has ended."""
 
@@ -77,7 +81,7 @@ def decode(
     while waiting or batch:
         free = batch_size - (len(batch) if batch else 0)
         if waiting and free * _JOINING >= batch_size:
-            said = _read(model, [waiting.popleft() for _ in range(min(free, len(waiting)))], prefix)
+            said = _read(model, _next(waiting, free, prefix.length), prefix)
             others = batch
         elif batch:
             batch.step(model)
@@ -91,6 +95,17 @@ def decode(
                 going.append(row)
         said = said.only(going)
         batch = others.joined(said) if others and said else others or said
+
+
+def _next(waiting: deque[tuple[int, list[int]]], free: int, shared: int) -> list[tuple[int, list[int]]]:
+    """The prompts that join now: at most `free`, and as many as are read at once, without their first `shared` tokens."""
+    taken = [waiting.popleft()]
+    while waiting and len(taken) < free:
+        longest = max(len(prompt) for _, prompt in (*taken, waiting[0])) - shared
+        if longest * (len(taken) + 1) > _READ_AT_ONCE:
+            break
+        taken.append(waiting.popleft())
+    return taken
 
 
 def _read(model: Any, joining: Sequence[tuple[int, list[int]]], prefix: SharedPrefix) -> _Batch:

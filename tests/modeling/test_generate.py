@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from skillsengine.modeling import decoding
 from skillsengine.modeling import generate as generating
 from skillsengine.modeling.answers import parse_answer
 from skillsengine.modeling.backend import TransformersBackend
@@ -100,6 +101,26 @@ def test_a_backend_is_the_model_itself(loaded: LoadedBase) -> None:
     answers = backend.generate(ids, max_new_tokens=6, batch_size=3)
     assert answers == generate(loaded, PROMPTS, max_new_tokens=6, batch_size=3)
     assert backend.context_length == loaded.context_length
+
+
+def test_few_tokens_are_read_at_once(loaded: LoadedBase, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch that is larger than what one pass reads is filled by several passes, and no answer changes."""
+    prompts = ["abc " * (number * 7 % 11) + f"ad {number}" for number in range(9)]
+    expected = generate(loaded, prompts, max_new_tokens=6, batch_size=9)
+    monkeypatch.setattr(decoding, "_READ_AT_ONCE", 40)
+    shapes: list[torch.Size] = []
+    hook = loaded.model.register_forward_pre_hook(
+        lambda module, args, kwargs: shapes.append(kwargs["input_ids"].shape), with_kwargs=True
+    )
+    try:
+        assert generate(loaded, prompts, max_new_tokens=6, batch_size=9) == expected
+    finally:
+        hook.remove()
+    read = [shape for shape in shapes if shape[1] > 1]
+    assert len(read) > 2
+    assert max(rows for rows, _ in read) > 1  # as many as fit
+    assert all(shape.numel() <= 40 or shape[0] == 1 for shape in read)
+    assert max(rows for rows, tokens in shapes if tokens == 1) == 9
 
 
 SHOTS = "".join(f"### Job Description: ad {n} with SQL\n### Skills: [{n}]\n\n" for n in range(4))
