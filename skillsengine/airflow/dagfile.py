@@ -5,9 +5,11 @@ Parsing such a file reads no YAML. It says `airflow` and `dag`, so that Airflow'
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from skillsengine.spec.load import resolved
@@ -69,6 +71,46 @@ def broken_file(*, source: str, name: str, message: str, has_good: bool) -> str:
     # A file's name may hold anything, a line break and a line of Python too.
     source = printable(source)
     return _BROKEN.format(marker=MARKER, source=source, message=literal(message), headline=headline)
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """What the DAG file of a spec that compiles was made of."""
+
+    source: str
+    """The spec's path relative to the project."""
+    text: str
+    """The spec as it was written."""
+    resolved: str
+    """As JSON."""
+
+
+def read_back(code: str) -> Compiled | None:
+    """What `good_file` was given, without running what it wrote; None for any other file."""
+    head, told, _ = code.partition("\n")[0].partition(": an Airflow DAG file.")
+    if not head.startswith(MARKER) or not told:
+        return None
+    try:
+        body = ast.parse(code).body
+    except (SyntaxError, ValueError):
+        return None
+    texts = {
+        target.id: _text(node.value)
+        for node in body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    text, values = texts.get("SPEC"), texts.get("RESOLVED")
+    return None if text is None or values is None else Compiled(head.removeprefix(MARKER), text, values)
+
+
+def _text(node: ast.expr) -> str | None:
+    """The text of a `literal`."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value
+    inner = _text(node.value) if isinstance(node, ast.Subscript) else None
+    return None if inner is None else inner[1:]
 
 
 def literal(text: str) -> str:

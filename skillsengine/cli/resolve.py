@@ -16,10 +16,10 @@ from skillsengine.cli.console import out
 from skillsengine.cli.specs import Sets, SpecPath, load
 from skillsengine.draft.yaml_lines import scalar
 from skillsengine.spec.load import Loaded, resolved
-from skillsengine.spec.source import Part, Sources, dotted
+from skillsengine.spec.located import DEFAULT, located
+from skillsengine.spec.source import Part, Sources
 
 WIDTH = 80
-_DEFAULT = "default"
 _FAR = 46
 """A longer place (an override with a path in it) does not move the column of all the others."""
 _NARROWEST = 30
@@ -87,39 +87,10 @@ def lines(loaded: Loaded, *, where: bool = False) -> list[tuple[str, str]]:
     return told
 
 
-def located(loaded: Loaded) -> list[dict[str, Any]]:
-    """For each value its `field`, `value` and `from` (`file`, `override` or `default`), with `file`, `line`, `column` or
-    `override`."""
-    found = []
-    for path, value in _values(resolved(loaded.experiment), ()):
-        entry: dict[str, Any] = {"field": dotted(path), "value": value}
-        place = loaded.sources.place(path)
-        if place is None:
-            entry["from"] = _DEFAULT
-        elif place.source.numbered:
-            entry |= {"from": "file", "file": place.source.shown, "line": place.line + 1, "column": place.column + 1}
-        else:
-            entry |= {"from": "override", "override": place.source.shown}
-        found.append(entry)
-    return found
-
-
 def _shown(sources: Sources, path: tuple[Part, ...]) -> str:
     place = sources.place(path)
     # A line break would end the comment, and what follows it would be YAML.
-    return _DEFAULT if place is None else "".join(char if char.isprintable() else " " for char in str(place))
-
-
-def _values(value: Any, path: tuple[Part, ...]) -> Iterator[tuple[tuple[Part, ...], Any]]:
-    """(path, value) of each field. Lists are whole, as they are written and replaced, but for those of mappings."""
-    if isinstance(value, dict) and value:
-        for key, child in value.items():
-            yield from _values(child, (*path, key))
-    elif isinstance(value, list) and any(isinstance(item, dict) for item in value):
-        for index, item in enumerate(value):
-            yield from _values(item, (*path, index))
-    else:
-        yield path, value
+    return DEFAULT if place is None else "".join(char if char.isprintable() else " " for char in str(place))
 
 
 def _mapping(data: dict[str, Any], path: tuple[Part, ...], indent: int) -> Iterator[_Row]:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from skillsengine.airflow.dagfile import MARKER, broken_file, good_file, literal, spec_digest
+from skillsengine.airflow.dagfile import MARKER, Compiled, broken_file, good_file, literal, read_back, spec_digest
 from skillsengine.spec.schema import Data, Experiment
 
 NASTY = [
@@ -59,6 +59,22 @@ def test_good_file_says_what_airflow_scans_for_and_parses() -> None:
     assert names["SPEC"] == "name: x\n"
     assert Experiment.model_validate_json(names["RESOLVED"]) == experiment
     assert text.index("name: x") < text.index("RESOLVED"), "the Code tab shows the YAML first"
+
+
+@pytest.mark.parametrize("text", [text for text in NASTY if "\ud800" not in text] + ["name: x\nb: 'c'\n"])
+def test_read_back_gives_what_the_file_was_made_of(text: str) -> None:
+    experiment = Experiment(name="x", description='Zürich \'""" \\', data=Data(source="ads.jsonl"))
+    code = good_file(source="experiments/team/x.yaml", text=text, experiment=experiment, project="/p")
+    found = read_back(code)
+    assert found == Compiled("experiments/team/x.yaml", text, experiment.model_dump_json(indent=1))
+
+
+def test_read_back_of_any_other_file_is_nothing() -> None:
+    broken = broken_file(source="experiments/x.yaml", name="x", message="m", has_good=False)
+    for code in ("", "SPEC = 'a'\nRESOLVED = 'b'\n", broken, f"{MARKER}x: an Airflow DAG file.\n def ("):
+        assert read_back(code) is None
+    calls = f"{MARKER}x: an Airflow DAG file.\nSPEC = open('/etc/passwd').read()\nRESOLVED = 'b'\n"
+    assert read_back(calls) is None, "it reads texts and runs nothing"
 
 
 def test_digest_follows_text_and_base() -> None:
