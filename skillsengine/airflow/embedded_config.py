@@ -145,8 +145,8 @@ def _options(settings: Settings, port: int, keys: Mapping[str, str]) -> dict[str
         },
         "scheduler": {
             "enable_health_check": "False",
-            # Between two tasks of a run stands a look of the scheduler: a second each time is as long as a short task takes. Half
-            # of it costs a processor two seconds a minute more at rest.
+            # Between two tasks of a run stands a look of the scheduler: a second each time is as long as a short task takes.
+            # Half of it costs a processor two seconds a minute more at rest.
             "scheduler_idle_sleep_time": "0.5",
             "task_instance_heartbeat_timeout": "120",
             "orphaned_tasks_check_interval": "60",
