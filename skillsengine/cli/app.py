@@ -26,6 +26,7 @@ from skillsengine.cli import (
     resolve,
     runs,
     schema,
+    serving,
     specs,
 )
 from skillsengine.cli.console import USER_ERRORS, err, fail, out
@@ -53,6 +54,7 @@ for part in (
     report,
     annotating,
     adapters,
+    serving,
     merging,
     diagnosis,
     platform,

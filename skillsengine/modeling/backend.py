@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from skillsengine.modeling.base import LoadedBase
-from skillsengine.modeling.generate import Batch, generate_from_ids
+from skillsengine.modeling.decoding import Take
+from skillsengine.modeling.generate import Batch, generate_as_they_come, generate_from_ids
 
 
 class Backend(Protocol):
@@ -31,6 +32,12 @@ class Backend(Protocol):
         stop: Sequence[str] = (),
     ) -> list[str]:
         """The answer to each prompt, each of shape (tokens,), in the prompts' order, as `modeling.generate` defines it."""
+
+    def stream(
+        self, take: Take, *, max_new_tokens: int, batch_size: int, stop: Sequence[str] = ()
+    ) -> Iterator[tuple[int, str]]:
+        """(number of the prompt, its answer) as answers end, of prompts that come while others are at work: the answers that
+        `generate` gives. See `modeling.generate.generate_as_they_come`."""
 
 
 @dataclass(frozen=True)
@@ -60,3 +67,9 @@ class TransformersBackend:
         return generate_from_ids(
             self.loaded, prompts, max_new_tokens=max_new_tokens, batch_size=batch_size, on_batch=on_batch, stop=stop
         )
+
+    def stream(
+        self, take: Take, *, max_new_tokens: int, batch_size: int, stop: Sequence[str] = ()
+    ) -> Iterator[tuple[int, str]]:
+        """Raises ModelError if `max_new_tokens` alone fills the context."""
+        return generate_as_they_come(self.loaded, take, max_new_tokens=max_new_tokens, batch_size=batch_size, stop=stop)

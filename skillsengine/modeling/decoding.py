@@ -27,6 +27,10 @@ for its activations is too large for the heap to keep, and on a CPU it is then f
 Ended = Callable[[list[int]], bool]
 """Whether an answer of these tokens has ended."""
 
+Take = Callable[[int, bool], Sequence[tuple[int, list[int]]]]
+"""`take(most, wait)` gives the next prompts, at most `most`, as (number, tokens); none where none is there. With `wait` nothing
+is at work, so it may wait for one."""
+
 
 @dataclass
 class _Batch:
@@ -68,29 +72,34 @@ class _Batch:
 
 
 def decode(
-    model: Any, prompts: Sequence[list[int]], *, batch_size: int, prefix: SharedPrefix, ended: Ended
+    model: Any, take: Take, *, batch_size: int, prefix: SharedPrefix, ended: Ended
 ) -> Iterator[tuple[int, list[int]]]:
-    """(place of the prompt, its new tokens) as soon as an answer has ended; at most `batch_size` rows are at work.
+    """(number of the prompt, its new tokens) as soon as an answer has ended; at most `batch_size` rows are at work.
 
-    `prompts`: each of shape (tokens,), taken in their order; all of them begin with `prefix`. `ended` is asked after each new
-    token. The model must be plain (`cache.is_plain`).
+    The prompts, each of shape (tokens,), come from `take` as rows become free, and all begin with `prefix`; the decoding ends
+    when it gives none while nothing is at work. `ended` is asked after each new token. The model must be plain
+    (`cache.is_plain`).
     """
-    waiting = deque(enumerate(prompts))
-    answers: list[list[int]] = [[] for _ in prompts]
+    waiting: deque[tuple[int, list[int]]] = deque()
+    answers: dict[int, list[int]] = {}
     batch: _Batch | None = None
-    while waiting or batch:
+    while True:
         free = batch_size - (len(batch) if batch else 0)
-        if waiting and free * _JOINING >= batch_size:
-            said = _read(model, _next(waiting, free, prefix.length), prefix)
-            others = batch
+        joining = free * _JOINING >= batch_size
+        if joining and len(waiting) < free:
+            waiting.extend(take(free - len(waiting), not (batch or waiting)))
+        if joining and waiting:
+            said, others = _read(model, _next(waiting, free, prefix.length), prefix), batch
         elif batch:
             batch.step(model)
             said, others = batch, None
+        else:
+            return
         going = []
         for row, (place, token) in enumerate(zip(said.places, said.newest.tolist(), strict=True)):
-            answers[place].append(token)
+            answers.setdefault(place, []).append(token)
             if ended(answers[place]):
-                yield place, answers[place]
+                yield place, answers.pop(place)
             else:
                 going.append(row)
         said = said.only(going)

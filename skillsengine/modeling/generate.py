@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,7 @@ from transformers import StoppingCriteria, StoppingCriteriaList
 from skillsengine.modeling.answers import is_whole_answer
 from skillsengine.modeling.base import LoadedBase
 from skillsengine.modeling.cache import is_plain
-from skillsengine.modeling.decoding import Ended, decode
+from skillsengine.modeling.decoding import Ended, Take, decode
 from skillsengine.modeling.encoding import cut_prompt, encode_prompt
 from skillsengine.modeling.errors import ModelError
 from skillsengine.modeling.prefix import SharedPrefix, remember
@@ -68,26 +69,20 @@ def generate_from_ids(
     stop: Sequence[str] = (),
 ) -> list[str]:
     """`generate` for prompts that are tokens already, each of shape (tokens,)."""
-    room = loaded.context_length - max_new_tokens
-    if room < 1:
-        raise ModelError(
-            f"evaluate.max_new_tokens: {max_new_tokens} leaves no room for a prompt in the base's context of "
-            f"{loaded.context_length} tokens. Lower it."
-        )
+    room = _room(loaded, max_new_tokens)
     tokenizer = loaded.tokenizer
     ids = [cut_prompt(prompt, room, tokenizer) for prompt in prompts]
     prefix = remember(loaded.model, ids)
-    order = sorted(range(len(ids)), key=lambda row: len(ids[row]), reverse=True)
+    longest_first = deque(sorted(enumerate(ids), key=lambda pair: len(pair[1]), reverse=True))
+
+    def take(most: int, wait: bool) -> list[tuple[int, list[int]]]:
+        return [longest_first.popleft() for _ in range(min(most, len(longest_first)))]
+
     ending = _Ending(tokenizer, _end_tokens(loaded), max_new_tokens, stop)
-    longest_first = [ids[row] for row in order]
-    if is_plain(loaded.model):
-        ended = decode(loaded.model, longest_first, batch_size=batch_size, prefix=prefix, ended=ending)
-    else:
-        ended = _in_batches(loaded, longest_first, batch_size, prefix, ending)
     answers: list[str] = [""] * len(ids)
     told = written = 0
-    for done, (place, new) in enumerate(ended, 1):
-        answers[order[place]] = _cut_at_stop(tokenizer.decode(new, skip_special_tokens=True), stop)
+    for done, (place, new) in enumerate(_ended(loaded, take, batch_size, prefix, ending), 1):
+        answers[place] = ending.text(new)
         written += len(new)
         if on_batch and (done - told >= batch_size or done == len(ids)):
             told = done
@@ -95,12 +90,51 @@ def generate_from_ids(
     return answers
 
 
+def generate_as_they_come(
+    loaded: LoadedBase, take: Take, *, max_new_tokens: int, batch_size: int, stop: Sequence[str] = ()
+) -> Iterator[tuple[int, str]]:
+    """(number of the prompt, its answer) as soon as it has ended: `generate` for prompts that come while others are at work.
+
+    They are taken from `take` as rows become free; it ends when that gives none while nothing is at work. What all begin with
+    is read for each. A prompt has the answer that `generate` gives it. Raises ModelError as that does.
+    """
+    room = _room(loaded, max_new_tokens)
+
+    def fitting(most: int, wait: bool) -> list[tuple[int, list[int]]]:
+        return [(number, cut_prompt(prompt, room, loaded.tokenizer)) for number, prompt in take(most, wait)]
+
+    ending = _Ending(loaded.tokenizer, _end_tokens(loaded), max_new_tokens, stop)
+    for number, new in _ended(loaded, fitting, batch_size, SharedPrefix(0), ending):
+        yield number, ending.text(new)
+
+
+def _room(loaded: LoadedBase, max_new_tokens: int) -> int:
+    """Tokens of the longest prompt. Raises ModelError where none is left."""
+    room = loaded.context_length - max_new_tokens
+    if room < 1:
+        raise ModelError(
+            f"evaluate.max_new_tokens: {max_new_tokens} leaves no room for a prompt in the base's context of "
+            f"{loaded.context_length} tokens. Lower it."
+        )
+    return room
+
+
+def _ended(
+    loaded: LoadedBase, take: Take, batch_size: int, prefix: SharedPrefix, ending: _Ending
+) -> Iterator[tuple[int, list[int]]]:
+    """(number of the prompt, its new tokens) as answers end."""
+    if is_plain(loaded.model):
+        return decode(loaded.model, take, batch_size=batch_size, prefix=prefix, ended=ending)
+    return _in_batches(loaded, take, batch_size, prefix, ending)
+
+
 def _in_batches(
-    loaded: LoadedBase, prompts: Sequence[list[int]], batch_size: int, prefix: SharedPrefix, ending: _Ending
+    loaded: LoadedBase, take: Take, batch_size: int, prefix: SharedPrefix, ending: _Ending
 ) -> Iterator[tuple[int, list[int]]]:
     """What `decode` gives, by transformers' own `generate`, for models whose rows cannot be taken out of a batch."""
-    for start in range(0, len(prompts), batch_size):
-        yield from enumerate(_batch(loaded, prompts[start : start + batch_size], prefix, ending), start)
+    while prompts := take(batch_size, True):
+        numbers = [number for number, _ in prompts]
+        yield from zip(numbers, _batch(loaded, [ids for _, ids in prompts], prefix, ending), strict=True)
 
 
 def _batch(loaded: LoadedBase, prompts: Sequence[list[int]], prefix: SharedPrefix, ending: _Ending) -> list[list[int]]:
@@ -141,12 +175,6 @@ def _end_tokens(loaded: LoadedBase) -> list[int]:
     return sorted({loaded.tokenizer.eos_token_id, *more})
 
 
-def _cut_at_stop(text: str, stop: Sequence[str]) -> str:
-    begin = len(text) - len(text.lstrip())
-    found = [at for mark in stop if (at := text.find(mark, begin)) >= 0]
-    return text[: min(found)] if found else text
-
-
 class _Ending:
     """Tells of an answer's tokens, asked after each, whether it has ended."""
 
@@ -163,6 +191,13 @@ class _Ending:
             or (self._closes(ids[-1]) and is_whole_answer(self._text(ids)))
             or (bool(self._stop) and self._stops(ids))
         )
+
+    def text(self, ids: list[int]) -> str:
+        """What an answer says, up to the first of the texts to stop at."""
+        text = self._text(ids)
+        begin = len(text) - len(text.lstrip())
+        found = [at for mark in self._stop if (at := text.find(mark, begin)) >= 0]
+        return text[: min(found)] if found else text
 
     def cut(self, ids: list[int]) -> list[int]:
         """`ids` up to the first token that ends them: what transformers fills the row up with stands behind it."""

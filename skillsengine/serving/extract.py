@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self, TypeVar, overload
 
 from skillsengine.modeling.backend import TransformersBackend
 from skillsengine.modeling.errors import ModelError
 from skillsengine.modeling.generate import Batch
 from skillsengine.modeling.recorded import load_recorded
+from skillsengine.scoring.predictions import Answer
+from skillsengine.serving.named import read_version
+from skillsengine.serving.rolling import Rolling, Take
+from skillsengine.sources.reading.rows import legal
 from skillsengine.spec.schema import CleaningStep
 from skillsengine.stages.asking import Asker
 from skillsengine.stages.cleaning import clean
 from skillsengine.stages.contract import StageError
 
-VERSION_FILE = "version.json"
+Key = TypeVar("Key")
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ class Extractor:
 
         Raises StageError where the folder is no version, or its base is missing, has changed or cannot be loaded.
         """
-        version = _read(version_folder)
+        version = read_version(version_folder)
         device = device or str(version["base"].get("device") or "cpu")
         try:
             loaded = load_recorded(version["base"], version_folder, device, bases=bases, allowed_roots=allowed_roots)
@@ -72,29 +75,40 @@ class Extractor:
             raise StageError(str(error)) from error
         return cls(asker, tuple(version["cleaning"]))
 
-    def extract(self, texts: Sequence[str], on_batch: Callable[[Batch], None] | None = None) -> list[Extraction]:
-        """The skills of each text, in the texts' order, as `evaluate` would find them.
+    @overload
+    def extract(  # type: ignore[overload-overlap]  # a str is a sequence of str, too; here it is one text
+        self, texts: str, on_batch: Callable[[Batch], None] | None = None
+    ) -> Extraction: ...
+
+    @overload
+    def extract(self, texts: Sequence[str], on_batch: Callable[[Batch], None] | None = None) -> list[Extraction]: ...
+
+    def extract(
+        self, texts: str | Sequence[str], on_batch: Callable[[Batch], None] | None = None
+    ) -> Extraction | list[Extraction]:
+        """The skills of one text, or of each text of a list in its order, as `evaluate` would find them.
 
         A text without a letter or digit has none. One that is longer than the training texts is read in parts.
         """
-        asked = self.asker.ask([clean(text, self.cleaning) for text in texts], on_batch)
-        return [Extraction(answer.skills, answer.raw, answer.parsed) for answer in asked.answers]
+        if isinstance(texts, str):
+            return self.extract([texts], on_batch)[0]
+        return [_found(answer) for answer in self.asker.ask(list(map(self._cleaned, texts)), on_batch).answers]
+
+    def stream(self, take: Take[Key]) -> Iterator[tuple[Key, Extraction]]:
+        """(key, skills) of texts that come while others are at work, as soon as each is done: what `extract` finds.
+
+        `take(most, wait)` gives the next (key, text), at most `most`, and None when no more will come; see `serving.rolling`.
+        """
+
+        def cleaned(most: int, wait: bool) -> list[tuple[Key, str]] | None:
+            texts = take(most, wait)
+            return None if texts is None else [(key, self._cleaned(text)) for key, text in texts]
+
+        return ((key, _found(answer)) for key, answer in Rolling(self.asker, cleaned))
+
+    def _cleaned(self, text: str) -> str:
+        return clean(legal(text), self.cleaning)
 
 
-def _read(folder: Path) -> dict[str, Any]:
-    path = folder / VERSION_FILE
-    try:
-        version: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise StageError(
-            f"{folder} is no registered version: it holds no {VERSION_FILE}. `skillsengine versions` lists the folders of "
-            "those there are."
-        ) from error
-    except (OSError, ValueError) as error:
-        raise StageError(f"{path} cannot be read ({error}). Register the adapter again.") from error
-    lacking = [key for key in ("base", "prompt", "cleaning", "max_new_tokens") if key not in version]
-    if lacking:
-        raise StageError(
-            f"{path} lacks {', '.join(lacking)}: it was not written by `register`. Register the adapter again."
-        )
-    return version
+def _found(answer: Answer) -> Extraction:
+    return Extraction(answer.skills, answer.raw, answer.parsed)

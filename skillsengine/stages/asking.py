@@ -8,11 +8,12 @@ is too long by itself loses its end.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from skillsengine.modeling.answers import parse_answer, render_answer
 from skillsengine.modeling.backend import Backend
+from skillsengine.modeling.decoding import Take
 from skillsengine.modeling.encoding import closing_tokens, cut_prompt, encode_prompt
 from skillsengine.modeling.errors import ModelError
 from skillsengine.modeling.generate import Batch
@@ -75,7 +76,7 @@ class Asker:
 
     def ask(self, texts: Sequence[str], on_batch: Callable[[Batch], None] | None = None) -> Asked:
         """What the model says about each text; of one without a letter or digit nothing, and it is not asked."""
-        parted = [self._parts(text) for text in texts]
+        parted = [self.parts(text) for text in texts]
         raw = self.backend.generate(
             [prompt for parts in parted for prompt, _ in parts],
             max_new_tokens=self.max_new_tokens,
@@ -91,8 +92,13 @@ class Asker:
             ads_cut=sum(any(cut for _, cut in parts) for parts in parted),
         )
 
-    def _parts(self, text: str) -> list[tuple[list[int], bool]]:
-        """(prompt, whether it lost a part of the ad) of each part, each prompt of shape (tokens,)."""
+    def stream(self, take: Take) -> Iterator[tuple[int, str]]:
+        """(number, what was said) of prompts that come while others are at work, as soon as it was; see `Backend.stream`."""
+        return self.backend.stream(take, max_new_tokens=self.max_new_tokens, batch_size=self.batch_size, stop=self.stop)
+
+    def parts(self, text: str) -> list[tuple[list[int], bool]]:
+        """(prompt, whether it lost a part of the ad) of each part, each prompt of shape (tokens,); none of a text without a
+        letter or digit."""
         tokenizer, longest = self.backend.tokenizer, self.longest_prompt
 
         def encoded(part: str) -> list[int]:

@@ -126,8 +126,8 @@ class SourceReader:
             if row.values is None:
                 raise RowError(row.reason or "", row.detail)
             self._columns[tuple(row.values)] += 1
-            found = _id(row.values.get(self.named.id)) or name
-            text = _text(row.values, self.named.text)
+            found = id_of(row.values.get(self.named.id)) or name
+            text = text_of(row.values, self.named.text)
             labels = parse_labels(row.values.get(self.named.labels), self.named.labels, self.named.label_format)
             spans = parse_spans(row.values, self.named.spans)
         except RowError as error:
@@ -249,7 +249,8 @@ def _size(file: SourceFile) -> int | None:
     return file.path.stat().st_size if file.path.exists() else None
 
 
-def _id(value: Any) -> str:
+def id_of(value: Any) -> str:
+    """A row's id; empty where it has none. Raises RowError."""
     if value is None:
         return ""
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
@@ -257,7 +258,8 @@ def _id(value: Any) -> str:
     return legal(str(value).strip())
 
 
-def _text(row: dict[str, Any], column: str) -> str:
+def text_of(row: Mapping[str, Any], column: str) -> str:
+    """A row's text. Raises RowError."""
     value = row.get(column)
     if value is None:
         raise RowError("the text is missing", f"`{column}` is null" if column in row else f"no column `{column}`")

@@ -1,0 +1,108 @@
+"""A listening server around one version: from a free port to the last answer after SIGTERM."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import signal
+import socket
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import uvicorn
+
+from skillsengine.serving.extract import Extractor
+from skillsengine.serving.http import Limits, make_app
+from skillsengine.serving.named import Named
+from skillsengine.serving.worker import Worker
+from skillsengine.stages.contract import StageError
+
+_CONNECTIONS = 4
+"""Connections that are served at once, in requests that may be open: clients keep them open between two requests."""
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket at an address of this machine, not yet open to clients; port 0 is any free one. Raises StageError."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        bound = socket.socket(family, kind, protocol)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
+    except (OSError, OverflowError) as error:
+        raise StageError(
+            f"--host {host} --port {port}: cannot be listened on: {error}. Choose another port, or stop what listens there."
+        ) from error
+    return bound
+
+
+def is_loopback(bound: socket.socket) -> bool:
+    """Whether only this machine reaches it."""
+    return ipaddress.ip_address(bound.getsockname()[0]).is_loopback
+
+
+def address_of(bound: socket.socket) -> str:
+    """`http://127.0.0.1:8090`."""
+    host, port = bound.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def read_token(path: Path) -> str:
+    """The token that a file holds. Raises StageError."""
+    try:
+        token = path.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise StageError(
+            f"--token-file {path}: cannot be read ({error}). Write one, such as: openssl rand -hex 32 > {path}"
+        ) from error
+    if len(token) < 16 or any(map(str.isspace, token)):
+        raise StageError(
+            f"--token-file {path}: a token is one word of at least 16 letters. Write one: openssl rand -hex 32 > {path}"
+        )
+    return token
+
+
+def run(
+    extractor: Extractor,
+    version: Named,
+    bound: socket.socket,
+    limits: Limits,
+    *,
+    token: str | None = None,
+    on_ready: Callable[[uvicorn.Server], None],
+) -> None:
+    """Serve until SIGTERM or Ctrl-C; then no more requests are taken, and those that are open are answered.
+
+    `on_ready` is called once clients can connect. In another thread than the main one no signals come: there its
+    `should_exit` ends the server.
+    """
+    worker = Worker(extractor, most=limits.requests)
+    config = uvicorn.Config(
+        make_app(worker, version, limits, token=token),
+        log_config=None,
+        access_log=logging.getLogger().isEnabledFor(logging.INFO),
+        server_header=False,
+        lifespan="off",
+        limit_concurrency=_CONNECTIONS * limits.requests + 1,
+        timeout_graceful_shutdown=int(limits.seconds) + 1,
+    )
+    server = _Server(config, on_ready)
+    if threading.current_thread() is threading.main_thread():
+        # uvicorn raises the signal that ended it once more, for those who want to die of it.
+        for each in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(each, lambda *_: None)
+    try:
+        server.run(sockets=[bound])
+    finally:
+        worker.close()
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, on_ready: Callable[[uvicorn.Server], None]) -> None:
+        super().__init__(config)
+        self._on_ready = on_ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._on_ready(self)
