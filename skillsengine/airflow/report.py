@@ -1,5 +1,5 @@
-"""The last task of every run: it runs in any case, closes the run in the catalog, writes the run's note and tells whom the
-spec names.
+"""The last task of every run: it runs in any case, closes the run in the catalog, writes the run's note and the version's
+report, and tells whom the spec names.
 
 It is a teardown, so it does not decide the run's state: a failed `finetune` is a failed run. It is also what tells a failure,
 rather than Airflow's callback of a failed run: that one runs in the DAG processor, once, and its log is nobody's; this one is
@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
@@ -67,7 +68,8 @@ class ReportTask(BaseOperator):  # type: ignore[misc]  # airflow ships no types
             if run is not None:
                 run.catalog.finish_run(run.id, state, note, error)
         put_note(context["dag_run"].dag_id, context["dag_run"].run_id, note, settings)
-        return {"state": state, "note": note}
+        place = leave_report(run) if run is not None and self._kind == "retrain" else None
+        return {"state": state, "note": note} | ({"report": str(place)} if place else {})
 
     def _outcome(self, context: Mapping[str, Any]) -> tuple[str, str | None]:
         """(`success` or `failed`, what the first failed task said)."""
@@ -155,6 +157,30 @@ def _said(ti: Any, task: str, index: int | None) -> tuple[str, str | None]:
     trials = ti.xcom_pull(task_ids="trials") or []
     name = trials[index] if index < len(trials) else f"{task}[{index}]"
     return name, ti.xcom_pull(task_ids=task, key=ERROR_KEY, map_indexes=index)
+
+
+def leave_report(run: Run) -> Path | None:
+    """Write the HTML report of the run's version into the store, and tell where. None where the run has registered none.
+
+    Never a reason to fail: the run is over, and `skillsengine report` can be asked again.
+    """
+    try:
+        from skillsengine.reporting.report import make_report, report_place, write_report
+
+        version = run.catalog.find_version(run.experiment.model_name, run.plan.adapter.digest)
+        if version is None or version.state != "ready":
+            return None
+        place = report_place(run.store, version)
+        write_report(place, make_report(version, run.catalog, run.store, run.settings))
+        run.catalog.set_run_data(run.id, report=str(place))
+    except Exception:
+        model = run.experiment.model_name
+        log.exception(
+            "the report of this run's version is not written; `skillsengine report %s@latest` tries again", model
+        )
+        return None
+    log.info("report: %s", place)
+    return place
 
 
 def _last_attempt(ti: Any) -> bool:

@@ -194,9 +194,7 @@ def execute(step: Step, around: Surroundings) -> StepResult:
     return StepResult(step, artifact, False, seconds)
 
 
-def _build(
-    step: Step, around: Surroundings, guard: Callable[[], None], kept: Iterable[Mapping[str, Any]]
-) -> Artifact:
+def _build(step: Step, around: Surroundings, guard: Callable[[], None], kept: Iterable[Mapping[str, Any]]) -> Artifact:
     module = import_heavy(step.definition.module)
     if step.definition.version != module.VERSION:
         raise PlanError(

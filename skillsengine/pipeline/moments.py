@@ -1,5 +1,5 @@
-"""The course of a training as the catalog keeps it beside the newest numbers: what a page draws while it goes on, and the speed,
-which stands in no artifact, afterwards."""
+"""The course of a training as the catalog keeps it beside the newest numbers: what a page draws while it goes on, and
+afterwards the speed, which stands in no artifact."""
 
 from __future__ import annotations
 

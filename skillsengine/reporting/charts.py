@@ -15,6 +15,9 @@ from skillsengine.reporting.figures.scores import Score, Scores
 from skillsengine.reporting.figures.training import Training
 from skillsengine.reporting.figures.versions import Versions
 
+_ALL = -1
+"""Of rows: each stands out."""
+
 
 @dataclass(frozen=True)
 class Files:
@@ -139,7 +142,7 @@ def subjects(found: Scores) -> Chart | None:
     rows = [(subject.label, subject.f1) for subject in found.subjects if subject.f1 is not None]
     if not rows:
         return None
-    return _intervals("subjects", "F1 beside the baselines", "subject", rows)
+    return _intervals("subjects", "F1 beside the baselines", "subject", rows, marked=0)
 
 
 def slices(found: Scores, most: int = 14) -> Chart | None:
@@ -160,14 +163,22 @@ def versions(found: Versions, current: int | None = None) -> Chart | None:
     if len(shown) < 2:
         return None
     rows = [(f"@{each.number} · {each.partition or ''}".rstrip(" ·"), each.scores["adapter"]) for each in shown]
-    chart = _intervals("versions", f"{_name(found.metric)} by version", "version", rows, standing=True)
-    marked = next((place for place, each in enumerate(shown) if each.number == current), None)
-    return replace(chart, data={**chart.data, "marked": marked}, files=Files(found.table()))
+    marked = next((place for place, each in enumerate(shown) if each.number == current), _ALL)
+    title = f"{_name(found.metric)} by version"
+    chart = _intervals("versions", title, "version", rows, standing=True, marked=marked)
+    return replace(chart, files=Files(found.table()))
 
 
 def _intervals(
-    id: str, title: str, what: str, rows: Sequence[tuple[str, Score]], *, standing: bool = False
+    id: str,
+    title: str,
+    what: str,
+    rows: Sequence[tuple[str, Score]],
+    *,
+    standing: bool = False,
+    marked: int = _ALL,
 ) -> Chart:
+    """A dot with its interval for each row, lying or `standing`; the row `marked` stands out."""
     best_name, best = max(rows, key=lambda row: row[1].value)
     return Chart(
         id=id,
@@ -176,6 +187,7 @@ def _intervals(
         data={
             "kind": "intervals",
             "standing": standing,
+            "marked": marked,
             "rows": [{"name": name, "value": s.value, "low": s.low, "high": s.high} for name, s in rows],
         },
         files=Files(Table((what, "value", "low", "high"), tuple((name, s.value, s.low, s.high) for name, s in rows))),

@@ -54,7 +54,7 @@ def training_facts(summary: Mapping[str, Any]) -> Facts:
         ("tokens a second", count, "tokens_per_second"),
         ("time of its steps", took, "seconds"),
         ("padding", share, "padding_share"),
-        ("of what the device could do", share, "model_flop_utilization"),
+        ("model FLOP utilization", share, "model_flop_utilization"),
         ("peak memory", lambda value: f"{value:.1f} GB", "peak_memory_gb"),
         ("trained parameters", count, "trainable_parameters"),
         ("trial chosen", str, "trial"),

@@ -17,7 +17,7 @@ from skillsengine.reporting.figures.plain import Missing
 from skillsengine.reporting.figures.scores import Score
 from skillsengine.scoring.wording import NONE
 
-SCRIPTS = ("chart.umd.min.js", "charts.js")
+SCRIPTS = ("chartjs/chart.umd.min.js", "charts.js")
 """In the order in which a page loads them."""
 STYLES = ("figures.css", "report.css")
 
@@ -41,8 +41,9 @@ def environment() -> Environment:
 
 
 def static(name: str) -> str:
-    """The text of a script or a style sheet of this room."""
-    return files("skillsengine.reporting").joinpath("static", name).read_text("utf-8")
+    """The text of a script or a style sheet of this room, without the address of its map, which nobody has."""
+    text = files("skillsengine.reporting").joinpath("static", name).read_text("utf-8")
+    return text.partition("//# sourceMappingURL=")[0]
 
 
 def fixed(value: float | None, digits: int = 3) -> str:

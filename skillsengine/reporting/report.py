@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from markupsafe import Markup
 
@@ -72,7 +72,7 @@ class Report:
     aliases: tuple[str, ...]
     scores: Scores
     against: tuple[str, ...]
-    """How it compares with each baseline, in sentences."""
+    """How it compares with the baselines that the gate has not compared with, in sentences."""
     verdict: Verdict | None
     errors: Errors | Missing
     training: Training | Missing
@@ -101,12 +101,13 @@ def gather(
     amount = amount or Amount()
     shown, note = _matrix(version, catalog, amount)
     aliases = catalog.aliases(version.model)
+    told = verdict(version, catalog)
     return Report(
         version=version,
         aliases=tuple(sorted(alias for alias, number in aliases.items() if number == version.number)),
         scores=scores_of_version(version),
-        against=_against(version, store),
-        verdict=verdict(version, catalog),
+        against=_against(version, store, told.opponent if told else None),
+        verdict=told,
         errors=_try(lambda: _errors(version, catalog, store, amount)),
         training=_try(lambda: training(version, store, catalog, amount.moments)),
         lengths=_try(lambda: lengths(version, store)),
@@ -135,15 +136,16 @@ def _errors(version: VersionRow, catalog: Catalog, store: Store, amount: Amount)
     return errors(version, cell, store, most_frequent=amount.errors, most_ads=amount.ads)
 
 
-def _against(version: VersionRow, store: Store) -> tuple[str, ...]:
+def _against(version: VersionRow, store: Store, opponent: str | None) -> tuple[str, ...]:
+    """Of the baselines that the gate has not compared with."""
     digests = version.lineage.get("evaluate", {})
     cells = {subject: store.get("evaluate", digests[subject]) for subject in SUBJECTS if subject in digests}
     told = []
     for subject in ("base", "lexicon"):
         ours, theirs = cells.get("adapter"), cells.get(subject)
-        if ours is None or theirs is None:
-            continue
         name = f"the {SUBJECTS[subject]}"
+        if ours is None or theirs is None or name == opponent:
+            continue
         try:
             found = difference(ours, theirs, "this version", name)
         except ComparisonError as error:
@@ -180,7 +182,9 @@ def _cut(spec: Spec) -> Spec:
     """A spec may hold up to 1 MB of worked examples."""
 
     def cut(text: str) -> str:
-        return text if len(text) <= _SPEC_CHARACTERS else f"{text[:_SPEC_CHARACTERS]}\n… (cut: it is {len(text):,} long)"
+        return (
+            text if len(text) <= _SPEC_CHARACTERS else f"{text[:_SPEC_CHARACTERS]}\n… (cut: it is {len(text):,} long)"
+        )
 
     written = None if spec.written is None else cut(spec.written)
     return replace(spec, written=written, resolved=cut(spec.resolved))
@@ -189,8 +193,8 @@ def _cut(spec: Spec) -> Spec:
 def render(report: Report) -> str:
     """The HTML."""
     env = environment()
-    scripts = [Markup(static(name)) for name in SCRIPTS]  # noqa: S704 - files of this package
-    styles = [Markup(static(name)) for name in STYLES]  # noqa: S704
+    scripts = [Markup(static(name)) for name in SCRIPTS]
+    styles = [Markup(static(name)) for name in STYLES]
     found = report.scores
     own = next((subject for subject in found.subjects if subject.name == "adapter"), None)
     return env.get_template("report.html").render(
@@ -242,9 +246,7 @@ def _policy(scripts: list[str], styles: list[str]) -> str:
         digests = (base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in texts)
         return " ".join(f"'sha256-{digest}'" for digest in digests)
 
-    return (
-        f"default-src 'none'; script-src {hashes(scripts)}; style-src {hashes(styles)}; base-uri 'none'; form-action 'none'"
-    )
+    return f"default-src 'none'; script-src {hashes(scripts)}; style-src {hashes(styles)}; base-uri 'none'; form-action 'none'"
 
 
 def make_report(version: VersionRow, catalog: Catalog, store: Store, settings: Settings) -> str:
@@ -263,8 +265,16 @@ def make_report(version: VersionRow, catalog: Catalog, store: Store, settings: S
 
 
 def report_place(store: Store, version: VersionRow) -> Path:
-    """Where runs leave the report of a version: in the store, beside the versions."""
-    return store.root / "reports" / version.model / f"{version.number}.html"
+    """Where runs leave the report of a version: in the store, beside the versions.
+
+    Raises ReportError where its folder cannot be made.
+    """
+    folder = store.root / "reports" / version.model
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ReportError(f"{folder}: cannot be made: {error.strerror or error}.") from error
+    return folder / f"{version.number}.html"
 
 
 def write_report(path: Path, text: str) -> None:
@@ -275,4 +285,6 @@ def write_report(path: Path, text: str) -> None:
         beside.replace(path)
     except OSError as error:
         beside.unlink(missing_ok=True)
-        raise ReportError(f"{path}: cannot be written: {error.strerror or error}. Name a file in a folder that exists.") from error
+        raise ReportError(
+            f"{path}: cannot be written: {error.strerror or error}. Name a file in a folder that exists."
+        ) from error

@@ -87,8 +87,8 @@ class Runs:
             return list(session.scalars(query))
 
     def start_step(self, run_id: int, step_id: str, stage: str, key: str | None, digest: str) -> StepRow:
-        """An attempt of a step begins: the first makes its row, later ones count up and wipe what the last one left, but for the
-        `history` of its progress, which an attempt at the same digest goes on from.
+        """An attempt of a step begins: the first makes its row, later ones count up and wipe what the last one left, but for
+        the `history` of its progress, which an attempt at the same digest goes on from.
 
         A finished run is open again (somebody cleared its tasks). Raises CatalogError if there is no such run.
         """

@@ -9,6 +9,9 @@ import pytest
 
 from skillsengine.airflow import tasks
 from skillsengine.airflow.dag import build
+from skillsengine.pipeline.run import Run, open_run
+from skillsengine.settings import load_settings
+from skillsengine.spec.load import resolved
 from skillsengine.storage.catalog import Catalog, CatalogUnavailable
 from tests.airflow.support import make_context
 from tests.pipeline.project import make_project, tiny_experiment
@@ -216,3 +219,43 @@ def test_what_came_of_an_evaluation(project: Path, result: dict[str, object], to
     context = make_context("tiny.evaluations")
     context["ti"].xcoms["score", "return_value"] = result
     assert told in evaluations.get_task("report")._scores(context, "2026-03")
+
+
+def registered(project: Path) -> Run:
+    """The run that the context names, whose adapter is registered although nothing was trained."""
+    run = open_run(tiny_experiment(), dag_id="tiny", run_id="manual__1", settings=load_settings(project))
+    row = run.catalog.allocate_version(
+        "tiny",
+        run.plan.adapter.digest,
+        experiment="tiny",
+        partition=run.partition,
+        run_id=run.id,
+        spec=resolved(run.experiment),
+    )
+    run.catalog.publish_version("tiny", row.number, "r" * 64, "/nowhere", {}, {})
+    return run
+
+
+def test_the_version_has_a_report_beside_it(project: Path, caplog: pytest.LogCaptureFixture) -> None:
+    run = registered(project)
+    with caplog.at_level("INFO"):
+        result = report(project, dict.fromkeys(BEFORE, "success"))
+    place = run.store.root / "reports" / "tiny" / "1.html"
+    assert result["report"] == str(place) and "<title>tiny@1: report</title>" in place.read_text("utf-8")
+    assert f"report: {place}" in caplog.messages
+    assert row(project).data["report"] == str(place)
+
+
+def test_a_report_that_cannot_be_written_is_told_and_fails_nothing(
+    project: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = registered(project)
+    run.store.root.mkdir(parents=True, exist_ok=True)
+    (run.store.root / "reports").write_text("in the way")
+    result = report(project, dict.fromkeys(BEFORE, "success"))
+    assert result["state"] == "success" and "report" not in result
+    assert (
+        "the report of this run's version is not written; `skillsengine report tiny@latest` tries again"
+        in caplog.messages
+    )
+    assert "/reports/tiny: cannot be made: " in caplog.text

@@ -67,6 +67,21 @@ def test_show_as_json(command: Command) -> None:
     assert facts["metrics"]["adapter"]["partition"] == "2026-03"
 
 
+def test_the_report_of_a_real_run_tells_what_the_catalog_knows(command: Command, done: Run) -> None:
+    said = command("report", "tiny@1", "-o", "tiny.html")
+    assert said.code == 0, said.err
+    text = (done.settings.project / "tiny.html").read_text("utf-8")
+    told = done.catalog.resolve("tiny", "1").metrics["adapter"]
+    assert f'<p class="figure">{told["f1"]:.3f}</p>' in text
+    assert (
+        f'{told["recall"]:.3f} <span class="dim">{told["recall_low"]:.3f} to {told["recall_high"]:.3f}</span>' in text
+    )
+    for chart in ("subjects", "loss", "learning-rate", "throughput", "token-lengths"):
+        assert f'id="chart-{chart}"' in text, "each is made of what a real run has left"
+    assert 'class="missing"' not in text, "nothing of a fresh run is gone"
+    assert "data/ads/2026-01.jsonl" in text and str(done.settings.project) not in text, "no path of this machine"
+
+
 def test_lineage_leads_back_to_the_bytes_of_the_ads(command: Command, done: Run) -> None:
     traced = json.loads(command("lineage", "tiny@1", "--json").out)
     assert (traced["version"], traced["run"], traced["trigger"]) == ("tiny@1", "r1", "cli")

@@ -22,6 +22,12 @@ def test_the_catalog_keeps_the_newest_number_of_each_name() -> None:
     report(Progress("step 2/2", 1.0, 0.0, {"train/loss": 1.0}, 2))
     assert kept == [
         {"text": "loading", "fraction": None, "seconds_left": None},
-        {"text": "step 2/2", "fraction": 1.0, "seconds_left": 0.0, "metrics": {"train/loss": 1.0, "train/mfu": 0.4}, "history": [{"step": 1, "train/loss": 2.0}, {"step": 2, "train/loss": 1.0}]},
+        {
+            "text": "step 2/2",
+            "fraction": 1.0,
+            "seconds_left": 0.0,
+            "metrics": {"train/loss": 1.0, "train/mfu": 0.4},
+            "history": [{"step": 1, "train/loss": 2.0}, {"step": 2, "train/loss": 1.0}],
+        },
     ]
     assert tracker.logged == [{"train/loss": 2.0, "train/mfu": 0.4}, {"train/loss": 1.0}]

@@ -33,7 +33,9 @@ class Difference:
     """`the adapter is better by 0.110 (+0.050 to +0.170)`, or that no difference is seen."""
 
 
-def difference(ours: Artifact, theirs: Artifact, our_name: str, their_name: str, metric: str = "f1") -> Difference | None:
+def difference(
+    ours: Artifact, theirs: Artifact, our_name: str, their_name: str, metric: str = "f1"
+) -> Difference | None:
     """Of two `evaluate` artifacts, by `scoring.intervals.difference`; None where no ad with labels is in both.
 
     Raises ComparisonError for an unknown metric, and where the two were scored against different labels.

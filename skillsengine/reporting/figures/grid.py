@@ -126,7 +126,7 @@ def grid(found: Matrix, metric: str = "f1") -> Grid:
         rejected = describe(found.rows[key]) if key in found.rows else ""
         lines.append(Line(key, presence, gold, rejected, squares))
     states = [cell.state for cell in found.cells.values()]
-    counts = {state: states.count(state) for state in dict.fromkeys(states)}
+    counts: dict[str, int] = {state: states.count(state) for state in states}
     return Grid(found.experiment, found.model, metric, tuple(columns), tuple(lines), low, high, counts)
 
 
@@ -158,9 +158,7 @@ def _until(trained: list[str]) -> str | None:
     return dated[-1] if dated else None
 
 
-def _square(
-    name: str, key: str, cell: Cell | None, metric: str, found: Matrix, low: float, high: float
-) -> Square:
+def _square(name: str, key: str, cell: Cell | None, metric: str, found: Matrix, low: float, high: float) -> Square:
     if cell is None:
         return Square(name, key, "", None, None, None, None, (), None, "", "")
     told = score(cell.metrics, metric)
@@ -180,7 +178,11 @@ def _square(
         gold_skills=gold,
         drift=moved,
         outdated=outdated,
-        text=f"{told.value:.3f}".removeprefix("0") if told and told.value < 1 else f"{told.value:.2f}" if told else _word(cell),
+        text=f"{told.value:.3f}".removeprefix("0")
+        if told and told.value < 1
+        else f"{told.value:.2f}"
+        if told
+        else _word(cell),
         hint=hint,
     )
 

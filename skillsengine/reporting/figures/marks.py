@@ -57,15 +57,21 @@ def mark_skills(
     of["boundary"] = [(pair, f"labelled “{pair[0]}”, extracted “{pair[1]}”") for pair in pairs]
 
     painted: list[tuple[Mark, str] | None] = [None] * len(text)
-    elsewhere = []
+    placed: set[tuple[str, ...]] = set()
+    elsewhere: dict[tuple[str, ...], Elsewhere] = {}
     for mark in MARKS:
         for skills, note in of[mark]:
             places = [place for skill in skills for place in occurrences(text, [skill])]
-            if not places:
-                elsewhere.append(Elsewhere(mark, " / ".join(skills)))
+            what = (mark, *map(normalize_skill, skills))
+            if places:
+                placed.add(what)
+            else:
+                elsewhere.setdefault(what, Elsewhere(mark, " / ".join(skills)))
             for start, end in places:
                 painted[start:end] = [(mark, note)] * (end - start)
-    return tuple(_segments(text, painted)), tuple(dict.fromkeys(elsewhere))
+    # Labelled and extracted in two spellings, of which one stands there.
+    lost = tuple(each for what, each in elsewhere.items() if what not in placed)
+    return tuple(_segments(text, painted)), lost
 
 
 def _names(skills: Iterable[str]) -> set[str]:

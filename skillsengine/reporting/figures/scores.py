@@ -125,11 +125,7 @@ _BLOCKS: tuple[tuple[str, str, str, Mapping[str, str]], ...] = (
         "relaxed",
         "Relaxed",
         "Near misses forgiven: fuzzy takes two spellings that are 90% alike for one skill; overlap counts shared words.",
-        {
-            f"{kind}_{name}": f"{kind} {label}"
-            for kind in ("fuzzy", "overlap")
-            for name, label in _LABELS.items()
-        },
+        {f"{kind}_{name}": f"{kind} {label}" for kind in ("fuzzy", "overlap") for name, label in _LABELS.items()},
     ),
     (
         "spans",

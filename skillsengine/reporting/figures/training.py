@@ -62,8 +62,8 @@ class Training:
 
 
 def training(version: VersionRow, store: Store, catalog: Catalog, most: int = 600) -> Training:
-    """That of a version's adapter; of a sweep that of the trial that was chosen. Of more than `most` moments every n-th is told,
-    and each evaluation.
+    """That of a version's adapter; of a sweep that of the trial that was chosen. Of more than `most` moments every n-th is
+    told, and each evaluation.
 
     Raises FigureMissing where the store has lost it.
     """

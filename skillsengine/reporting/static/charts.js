@@ -1,9 +1,5 @@
-/* Draws the charts of a page with Chart.js, from the JSON that stands beside each canvas:
-
-     <figure class="chart">
-       <div class="canvas"><canvas role="img" aria-label="..."></canvas></div>
-       <script type="application/json">{"kind": "lines", ...}</script>
-     </figure>
+/* Draws the charts of a page with Chart.js: each `figure.chart` holds a canvas, and beside it the data in a script element of
+   type application/json (templates/chart.html). This file is put into pages whole, so it must not name such an element's end.
 
    Kinds are `lines`, `bars` and `intervals` (skillsengine/reporting/charts.py makes them). Colours are those of the page's CSS
    variables, so a chart follows the theme, and is drawn anew for paper. `skillsengineCharts.update(figure, data)` draws new data. */
@@ -32,6 +28,13 @@ const skillsengineCharts = (() => {
     Math.abs(value) >= 1000 || Number.isInteger(value)
       ? value.toLocaleString("en")
       : Number(value.toPrecision(4)).toString();
+
+  /* The label of a row on as many lines as a narrow chart wants. */
+  function label(value) {
+    const text = this.getLabelForValue(value);
+    if (this.chart.width > 520) return text;
+    return text.match(/.{1,15}(?:\s|$)|\S+/g).map((part) => part.trim());
+  }
 
   function axis(colours, title, more = {}) {
     return {
@@ -70,6 +73,7 @@ const skillsengineCharts = (() => {
   }
 
   function lines(data, colours) {
+    const last = Math.max(...data.series.flatMap((series) => series.points.map(([x]) => x)));
     return {
       type: "line",
       data: {
@@ -87,7 +91,7 @@ const skillsengineCharts = (() => {
       options: {
         interaction: { mode: "nearest", axis: "x", intersect: false },
         scales: {
-          x: axis(colours, data.x, { grid: { display: false }, scale: { type: "linear", min: 0 } }),
+          x: axis(colours, data.x, { grid: { display: false }, scale: { type: "linear", min: 0, max: last } }),
           y: axis(colours, data.y, { scale: { beginAtZero: data.zero, grace: "5%" }, ticks: { callback: short } }),
         },
         plugins: {
@@ -144,7 +148,7 @@ const skillsengineCharts = (() => {
     const rows = data.rows;
     const value = data.standing ? "y" : "x";
     const ends = rows.map((row) => [row.low ?? row.value, row.high ?? row.value]);
-    const shaded = (row, place) => colours[place === (data.marked ?? 0) ? "tone-1" : "muted"];
+    const shaded = (place) => colours[data.marked === -1 || place === data.marked ? "tone-1" : "muted"];
     return {
       type: "bar",
       data: {
@@ -152,7 +156,7 @@ const skillsengineCharts = (() => {
         datasets: [
           {
             data: ends,
-            backgroundColor: rows.map((row, place) => shaded(row, place)),
+            backgroundColor: rows.map((row, place) => shaded(place)),
             barThickness: 4,
             borderRadius: 2,
             borderSkipped: false,
@@ -166,7 +170,7 @@ const skillsengineCharts = (() => {
           [value]: axis(colours, "", {
             scale: { suggestedMin: 0, suggestedMax: Math.min(1, Math.max(...ends.flat()) * 1.1) },
           }),
-          [data.standing ? "x" : "y"]: axis(colours, "", { grid: { display: false }, ticks: { color: colours.ink } }),
+          [data.standing ? "x" : "y"]: axis(colours, "", { grid: { display: false }, ticks: { color: colours.ink, callback: label } }),
         },
         plugins: {
           legend: { display: false },
@@ -190,7 +194,7 @@ const skillsengineCharts = (() => {
               chart.ctx.save();
               chart.ctx.beginPath();
               chart.ctx.arc(data.standing ? bar.x : at, data.standing ? at : bar.y, 6, 0, 2 * Math.PI);
-              chart.ctx.fillStyle = shaded(rows[place], place);
+              chart.ctx.fillStyle = shaded(place);
               chart.ctx.fill();
               chart.ctx.lineWidth = 2;
               chart.ctx.strokeStyle = colours.card;
