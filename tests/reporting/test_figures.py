@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skillsengine.pipeline.known_matrix import known_matrix
@@ -140,6 +140,7 @@ def test_skills_are_marked_where_they_stand() -> None:
     assert [s.text for s in unlabelled if s.mark == "found"] == ["SQL"]
 
 
+@settings(max_examples=25)
 @given(st.text(max_size=80), st.lists(st.text(max_size=12), max_size=4), st.lists(st.text(max_size=12), max_size=4))
 def test_segments_are_the_whole_text(text: str, gold: list[str], predicted: list[str]) -> None:
     segments, _ = mark_skills(text, gold, predicted, list(zip(gold, predicted, strict=False)))
@@ -162,6 +163,7 @@ def test_the_grid_has_a_square_for_each_cell(past: Past) -> None:
     assert april.gold_skills == 5 and found.counts == {"scored": 3, "missing": 1}
 
 
+@settings(max_examples=25)
 @given(st.lists(st.floats(0, 1), max_size=6))
 def test_every_score_is_on_the_scale(values: list[float]) -> None:
     low, high = scale(values)

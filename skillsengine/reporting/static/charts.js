@@ -32,7 +32,7 @@ const skillsengineCharts = (() => {
   /* The label of a row on as many lines as a narrow chart wants. */
   function label(value) {
     const text = this.getLabelForValue(value);
-    if (this.chart.width > 520) return text;
+    if (this.chart.width > 440) return text;
     return text.match(/.{1,15}(?:\s|$)|\S+/g).map((part) => part.trim());
   }
 
@@ -170,7 +170,10 @@ const skillsengineCharts = (() => {
           [value]: axis(colours, "", {
             scale: { suggestedMin: 0, suggestedMax: Math.min(1, Math.max(...ends.flat()) * 1.1) },
           }),
-          [data.standing ? "x" : "y"]: axis(colours, "", { grid: { display: false }, ticks: { color: colours.ink, callback: label } }),
+          [data.standing ? "x" : "y"]: axis(colours, "", {
+            grid: { display: false },
+            ticks: { color: colours.ink, callback: label, autoSkip: data.standing },
+          }),
         },
         plugins: {
           legend: { display: false },
