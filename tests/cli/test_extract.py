@@ -149,7 +149,7 @@ def test_the_commands_in_processes_of_their_own(project: Path, expected: list[li
     """Ctrl-C and a closed pipe leave whole lines; SIGTERM ends the server once it has answered."""
     words = [sys.executable, "-m", "skillsengine"]
     settings = {"cwd": project, "env": {**os.environ, "OMP_NUM_THREADS": "1"}, "text": True}
-    lines = (project / "ads.jsonl").read_text() * 200
+    lines = (project / "ads.jsonl").read_text() * 20
     head = subprocess.Popen(
         [*words, "extract", "./version", "-"],
         stdin=subprocess.PIPE,
@@ -170,7 +170,7 @@ def test_the_commands_in_processes_of_their_own(project: Path, expected: list[li
         stderr=subprocess.PIPE,
         **settings,
     )  # type: ignore[call-overload]
-    stopped.stdin.write(lines[: len(lines) // 200])
+    stopped.stdin.write(lines[: len(lines) // 20])
     stopped.stdin.flush()
     out = project / "stopped.jsonl"
     while not out.is_file() or len(out.read_text().splitlines()) < len(ADS):
