@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Self
 
 from skillsengine.airflow.dagfile import broken_file, good_file
@@ -108,12 +110,24 @@ def spec_of(project: Path, name: str) -> dict[str, Any]:
     return resolved(load_spec(project / "experiments" / f"{name}.yaml").experiment)
 
 
+@cache
+def _empty_catalog() -> bytes:
+    """Made once: its migrations are a good part of a test's time."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "catalog.db"
+        Catalog.open(f"sqlite:///{path}").close()
+        return path.read_bytes()
+
+
 class Filled:
     """A catalog of a project, and a clock that is set by hand."""
 
     def __init__(self, project: Path) -> None:
         self.now = NOW
-        self.catalog = Catalog.open(f"sqlite:///{project / '.skillsengine' / 'catalog.db'}", now=lambda: self.now)
+        path = project / ".skillsengine" / "catalog.db"
+        path.parent.mkdir()
+        path.write_bytes(_empty_catalog())
+        self.catalog = Catalog.open(f"sqlite:///{path}", now=lambda: self.now)
 
     def run(
         self,

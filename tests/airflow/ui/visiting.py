@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -53,13 +54,10 @@ class Visitor:
     def __init__(self, user: str | None, root_path: str = "") -> None:
         from airflow.api_fastapi.app import get_auth_manager
 
-        from skillsengine.airflow.ui.app import make_app
         from skillsengine.airflow.ui.links import PREFIX
 
-        outer = FastAPI(root_path=root_path)
-        outer.mount(PREFIX, make_app())
         self.client = TestClient(
-            outer, base_url="https://airflow.test", raise_server_exceptions=False, follow_redirects=False
+            _airflow(root_path), base_url="https://airflow.test", raise_server_exceptions=False, follow_redirects=False
         )
         self.client.headers["accept"] = "text/html"
         self.pages = f"{root_path}{PREFIX}"
@@ -75,6 +73,17 @@ class Visitor:
         answer = self.get(path)
         assert answer.status_code == 200, (answer.status_code, answer.text[:2000])
         return answer.text
+
+
+@cache
+def _airflow(root_path: str) -> FastAPI:
+    """What Airflow's API server is to the pages."""
+    from skillsengine.airflow.ui.app import make_app
+    from skillsengine.airflow.ui.links import PREFIX
+
+    outer = FastAPI(root_path=root_path)
+    outer.mount(PREFIX, make_app())
+    return outer
 
 
 @contextmanager
