@@ -96,8 +96,9 @@ def test_both_pages_are_whole_in_both_themes_and_sizes(
                 assert run(browser, "return getComputedStyle(document.documentElement).colorScheme") == theme
                 assert run(browser, _BOXES) == [], (name, width)
                 _picture(browser, f"{name}-{theme}-{width}")
-    told = [entry for entry in browser.driver.get_log("browser") if "/skillsengine/" in str(entry)]
-    assert told == [], "nothing in the console"
+    told = [entry["message"] for entry in browser.driver.get_log("browser") if "/skillsengine/" in str(entry)]
+    # What Chromium thinks of the frame that Airflow makes for plugins.
+    assert [text for text in told if "An iframe which has both" not in text] == [], "nothing in the console"
 
 
 _DRAWN = """
