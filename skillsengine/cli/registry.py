@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,7 +17,7 @@ from skillsengine.cli.console import fail, out, print_table, print_whole, settin
 from skillsengine.pipeline.lineage import Lineage, Node, trace
 from skillsengine.pipeline.summaries import summary_line
 from skillsengine.reporting.figures.difference import versus
-from skillsengine.scoring.wording import NONE, with_half, with_interval
+from skillsengine.scoring.wording import NONE, with_half
 from skillsengine.settings import Settings
 from skillsengine.spec.schema import Lora
 from skillsengine.storage.catalog import Catalog, VersionRow
@@ -42,26 +42,55 @@ def find_version(reference: str, settings: Settings) -> tuple[VersionRow, Catalo
     return catalog.resolve(model, ref or "champion"), catalog
 
 
-def versions(model: Annotated[str | None, typer.Argument(help="Only versions of this model.")] = None) -> None:
-    """List registered adapters with their scores, aliases and folders.
+def versions(
+    model: Annotated[str | None, typer.Argument(help="Only versions of this model.")] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print a JSON list, with all scores and the folders.")
+    ] = False,
+) -> None:
+    """List registered adapters: what each was scored on, its F1 beside those of its baselines, its aliases.
 
     Example: `skillsengine versions job-skills-demo`
     """
     catalog = Catalog.open(settings_for().catalog_url)
     rows = [row for row in catalog.versions(model) if row.state == "ready"]
+    aliases = {name: catalog.aliases(name) for name in {row.model for row in rows}}
+    held = {
+        row.name: sorted(alias for alias, number in aliases[row.model].items() if number == row.number) for row in rows
+    }
+    if as_json:
+        _print_json([_listed(row, held[row.name]) for row in rows])
+        return
     if not rows:
         out.print("no versions yet" + (f" of {model}" if model else "") + ": a finished run registers one")
         return
-    aliases = {name: catalog.aliases(name) for name in {row.model for row in rows}}
+    table = Table(box=None, pad_edge=False)
+    table.add_column("version", overflow="fold")
+    table.add_column("scored on", no_wrap=True)
+    for name in SUBJECTS.values():
+        table.add_column(f"{name}, F1" if name == "adapter" else name, justify="right", no_wrap=True)
     for row in rows:
-        scores = {name: row.metrics.get(subject, {}) for subject, name in SUBJECTS.items()}
-        told = (
-            ", ".join(f"{name} {with_interval(found)}" for name, found in scores.items() if "f1" in found)
-            or "no labels"
-        )
-        held = ", ".join(sorted(alias for alias, number in aliases[row.model].items() if number == row.number))
-        out.print(Text.assemble((row.name, "bold"), f"  {row.partition or ''}  F1: {told}  ", (held, "green")))
-        out.print(Text(f"  {row.path}", style="dim"))
+        scores = [with_half(row.metrics.get(subject, {})) for subject in SUBJECTS]
+        named = Text.assemble((row.name, "bold"), *((f"\n  {alias}", "green") for alias in held[row.name]))
+        table.add_row(named, row.partition or "", *scores)
+    print_table(table)
+    for root in sorted({str(Path(row.path).parents[1]) for row in rows if row.path}):
+        out.print(Text(f"folders: {root}/MODEL/NUMBER", style="dim"))
+
+
+def _listed(row: VersionRow, aliases: Sequence[str]) -> dict[str, Any]:
+    return {
+        "version": row.name,
+        "model": row.model,
+        "number": row.number,
+        "aliases": aliases,
+        "experiment": row.experiment,
+        "partition": row.partition,
+        "registered": row.published.isoformat() if row.published else None,
+        "verdict": row.verdict,
+        "folder": row.path,
+        "metrics": row.metrics,
+    }
 
 
 def show(

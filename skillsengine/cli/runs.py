@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import sys
 import time
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import uuid4
 
 import typer
+from rich.table import Table
 from rich.text import Text
 
-from skillsengine.cli.console import line_observer, out, seconds_text, settings_for
+from skillsengine.cli.console import line_observer, out, print_table, seconds_text, settings_for
 from skillsengine.cli.specs import Partition, Sets, load
 from skillsengine.pipeline.plan import RunOptions, steps_of_stage
 from skillsengine.pipeline.promotion import run_gate, run_promote
@@ -20,7 +23,7 @@ from skillsengine.pipeline.run import Run, finish_run, open_run, run_stage
 from skillsengine.pipeline.summaries import summary_line
 from skillsengine.spec.schema import STAGES
 from skillsengine.stages.contract import Limit
-from skillsengine.storage.catalog import Catalog
+from skillsengine.storage.catalog import Catalog, RunRow
 
 
 def add_to(app: typer.Typer) -> None:
@@ -113,6 +116,7 @@ def stage_of(step_id: str) -> str:
 def runs(
     experiment: Annotated[str | None, typer.Argument(help="Only runs of this experiment.")] = None,
     last: Annotated[int, typer.Option(min=1, help="How many of the newest to show.")] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False,
 ) -> None:
     """List runs, newest first: Airflow's and those of the command line.
 
@@ -120,16 +124,45 @@ def runs(
     """
     catalog = Catalog.open(settings_for().catalog_url)
     rows = catalog.list_runs(experiment, limit=last)
+    if as_json:
+        sys.stdout.write(json.dumps(list(map(_listed, rows)), indent=1, ensure_ascii=False) + "\n")
+        return
     if not rows:
         out.print(
             "no runs yet" + (f" of {experiment}" if experiment else "") + ": start one with `skillsengine run SPEC`"
         )
         return
+    table = Table(box=None, pad_edge=False)
+    table.add_column("started", no_wrap=True)
+    table.add_column("state", no_wrap=True)
+    table.add_column("run", overflow="fold")
     for row in rows:
         started = row.started.astimezone().strftime("%Y-%m-%d %H:%M")
-        name = row.experiment if row.kind == "retrain" else f"{row.experiment}.evaluations"
+        told = [
+            row.experiment if row.kind == "retrain" else f"{row.experiment}.evaluations",
+            row.partition,
+            row.trigger,
+        ]
         color = {"success": "green", "failed": "red"}.get(row.state, "yellow")
-        head = f"{started}  {name}  {row.partition or ''}  {row.trigger}  "
-        out.print(Text.assemble(head, (row.state, color)))
-        if row.note:
-            out.print(Text(f"  {row.note}", style="dim"))
+        head = " · ".join(each for each in told if each)
+        table.add_row(
+            started, Text(row.state, color), Text.assemble(head, (f"\n{row.note}" if row.note else "", "dim"))
+        )
+    print_table(table)
+
+
+def _listed(row: RunRow) -> dict[str, Any]:
+    return {
+        "experiment": row.experiment,
+        "kind": row.kind,
+        "partition": row.partition,
+        "trigger": row.trigger,
+        "state": row.state,
+        "started": row.started.isoformat(),
+        "finished": row.finished.isoformat() if row.finished else None,
+        "note": row.note,
+        "error": row.error,
+        "dag_id": row.dag_id,
+        "run_id": row.run_id,
+        "spec_commit": row.spec_commit,
+    }

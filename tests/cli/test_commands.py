@@ -68,7 +68,10 @@ def test_a_job_from_plan_to_extract(command: Command) -> None:
 
     assert "tiny@1" in command("versions").out
     listed = command("runs", "tiny", "--last", "1").out
-    assert "unchanged since tiny@1" in listed
+    assert "unchanged since tiny@1" in listed and "tiny · 2026-03 · cli" in listed
+    [told] = json.loads(command("runs", "tiny", "--last", "1", "--json").out)
+    assert (told["state"], told["partition"], told["trigger"]) == ("success", "2026-03", "cli")
+    assert "unchanged since tiny@1" in told["note"]
 
     said = command("extract", "tiny@latest", "-", "--json", stdin="We need a welder.")
     assert said.code == 0, said.err

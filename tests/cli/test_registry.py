@@ -45,8 +45,22 @@ def test_show_tells_what_a_version_is(command: Command, done: Run) -> None:
     for baseline in ("4-shot base", "lexicon"):
         assert re.search(rf"F1 against {baseline}: ((adapter|{baseline}) is better by|no difference seen \()", said.out)
     assert re.search(r"length=short +0\.\d{3} ±0\.\d{3} +8 +16\n", said.out)
-    assert re.search(r"F1: adapter 0\.\d{3} \(0\.\d{3} to \d\.\d{3}\), 4-shot base", command("versions").out)
     assert "skillsengine lineage tiny@1" in said.out
+
+
+def test_versions_is_a_table_and_a_list(command: Command, done: Run) -> None:
+    head, row, alias, folders = [
+        line.rstrip() for line in command("versions").out.splitlines() if "champion" not in line
+    ]
+    assert re.fullmatch(r"version +scored on +adapter, F1 +4-shot base +lexicon", head)
+    assert re.fullmatch(r"tiny@1 +2026-03( +0\.\d{3} ±0\.\d{3}){3}", row)
+    assert alias == "  latest"
+    folder = done.catalog.resolve("tiny", "1").path
+    assert folders.replace("MODEL", "tiny").replace("NUMBER", "1") == f"folders: {folder}"
+    [listed] = json.loads(command("versions", "tiny", "--json").out)
+    assert (listed["version"], listed["folder"], listed["partition"]) == ("tiny@1", folder, "2026-03")
+    assert "latest" in listed["aliases"] and "f1" in listed["metrics"]["adapter"]
+    assert json.loads(command("versions", "nobody", "--json").out) == []
 
 
 def test_show_tells_what_the_gate_said(command: Command, done: Run) -> None:
