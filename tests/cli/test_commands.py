@@ -173,8 +173,8 @@ def test_a_version_becomes_one_model(command: Command, project: Path, tmp_path: 
 
 def test_merging_by_folders_and_for_programs(command: Command, project: Path, tmp_path: Path) -> None:
     assert command("run", "experiments/tiny.yaml").code == 0
-    listed = command("versions").out
-    version = next(line.strip() for line in listed.splitlines() if line.startswith("  /"))
+    (listed,) = json.loads(command("versions", "--json").out)
+    version = listed["folder"]
     (artifact,) = (path.parent for path in (project / ".skillsengine").rglob("base.json"))
     for folder, name in ((version, "tiny@1"), (str(artifact), artifact.name)):
         said = command("merge", folder, str(tmp_path / name), "--json")
