@@ -99,9 +99,10 @@ def digest_of(lock: Path) -> str:
 
 
 def pip(venv: Path, *words: str) -> None:
-    command = [str(venv / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *words]
+    command = [str(venv / "bin" / "python"), "-m", "pip", "install", "--quiet", "--no-compile", *words]
     # The local package indexes of some machines make pip warn once per package; errors still show.
-    done = subprocess.run(command, env=os.environ | {"PIP_NO_INPUT": "1"}, stderr=subprocess.PIPE, text=True)
+    env = os.environ | {"PIP_NO_INPUT": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    done = subprocess.run(command, env=env, stderr=subprocess.PIPE, text=True)
     if done.returncode:
         problems = [line for line in done.stderr.splitlines() if not line.startswith("WARNING: Location")]
         stop(
@@ -132,6 +133,8 @@ def make(venv: Path, python: str) -> None:
     pip(venv, "-r", str(lock))
     pip(venv, "--no-deps", "-r", str(LOCKS / "no-deps.txt"))
     pip(venv, "--no-deps", "--no-build-isolation", "-e", str(PROJECT))
+    # pip would do it on one core. Some packages carry files that are no Python of this version: nobody imports them.
+    subprocess.run([str(venv / "bin" / "python"), "-m", "compileall", "-qq", "-j", "0", str(venv / "lib")], check=False)
     stamp.write_text(digest + "\n")
     print(f"environment ready after {time.monotonic() - started:.0f} s", flush=True)
 
