@@ -6,14 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from fastapi import HTTPException
-
-from skillsengine.airflow.dagfile import read_back
-from skillsengine.airflow.ui.access import NOT_FOUND, Access
-from skillsengine.airflow.ui.known import ExperimentDag, SpecProblem, dag_code, experiment_dags
-from skillsengine.airflow.ui.listing import visible_problems
+from skillsengine.airflow.ui.access import Access
+from skillsengine.airflow.ui.known import ExperimentDag, SpecProblem
+from skillsengine.airflow.ui.readable import readable
 from skillsengine.airflow.ui.runs import RunView, newest
-from skillsengine.airflow.ui.spec_view import SpecView, spec_view
+from skillsengine.airflow.ui.spec_view import SpecView
 from skillsengine.reporting import charts
 from skillsengine.reporting.figures.descent import Descent, descent
 from skillsengine.reporting.figures.lengths import lengths
@@ -21,7 +18,7 @@ from skillsengine.reporting.figures.plain import FigureMissing, Missing
 from skillsengine.reporting.figures.scores import Score
 from skillsengine.reporting.figures.training import training
 from skillsengine.reporting.figures.verdict import Verdict, verdict
-from skillsengine.reporting.figures.versions import Versions, VersionScore, versions
+from skillsengine.reporting.figures.versions import Versions, VersionScore
 from skillsengine.settings import Settings
 from skillsengine.storage.catalog import Catalog, VersionRow
 from skillsengine.storage.store import Store, StoreError
@@ -79,17 +76,6 @@ class ExperimentView:
     chosen: Chosen | None
 
 
-def find(name: str, access: Access) -> tuple[ExperimentDag | None, SpecProblem | None]:
-    """The experiment's DAG and the problem of its spec. Raises HTTPException 404 where there is neither, or neither may be
-    read."""
-    known = experiment_dags(access.session, name)
-    dag = known.get(name) if access.may_read(name) else None
-    problem = visible_problems(access, known, name).get(name)
-    if dag is None and problem is None:
-        raise HTTPException(404, NOT_FOUND)
-    return dag, problem
-
-
 def experiment_view(
     name: str, access: Access, catalog: Catalog, settings: Settings, number: int | None
 ) -> ExperimentView:
@@ -97,55 +83,26 @@ def experiment_view(
 
     Raises HTTPException 404 where there is no such experiment or version, CatalogUnavailable where the catalog does not answer.
     """
-    dag, problem = find(name, access)
-    sees_runs = dag is not None and access.may_read_runs(name)
-    code = dag_code(access.session, name) if dag is not None and access.may_read_code(name) else None
-    compiled = read_back(code) if code else None
-    spec = spec_view(compiled, settings) if compiled else None
-    model = _model(name, spec, catalog)
-    told, hidden = _readable(versions(model, catalog), access) if sees_runs else (Versions(model, "f1", ()), 0)
-    rows = {row.number: row for row in catalog.versions(model)} if sees_runs else {}
-    aliases = catalog.aliases(model) if sees_runs else {}
-    chosen = _choose(told, aliases, number)
+    found = readable(name, access, catalog, settings)
+    chosen = found.choose(number)
     return ExperimentView(
         name=name,
-        dag=dag,
-        problem=problem,
-        model=model,
-        sees_code=code is not None,
-        sees_runs=sees_runs,
-        spec=spec,
-        runs=newest(catalog, access.session, name, name, "retrain") if sees_runs else (),
-        scoring_runs=newest(catalog, access.session, name, f"{name}.evaluations", "evaluations") if sees_runs else (),
-        versions=[_version(each, rows[each.number], name) for each in reversed(told.versions)],
-        hidden_versions=hidden,
-        chart=charts.versions(told, aliases.get("champion")),
-        aliases=aliases,
-        chosen=None if chosen is None else _told_of(rows[chosen], told, catalog, settings),
+        dag=found.dag,
+        problem=found.problem,
+        model=found.model,
+        sees_code=found.sees_code,
+        sees_runs=found.sees_runs,
+        spec=found.spec,
+        runs=newest(catalog, access.session, name, name, "retrain") if found.sees_runs else (),
+        scoring_runs=newest(catalog, access.session, name, f"{name}.evaluations", "evaluations")
+        if found.sees_runs
+        else (),
+        versions=[_version(each, found.rows[each.number], name) for each in reversed(found.versions.versions)],
+        hidden_versions=found.hidden,
+        chart=charts.versions(found.versions, found.aliases.get("champion")),
+        aliases=found.aliases,
+        chosen=None if chosen is None else _told_of(found.rows[chosen], found.versions, catalog, settings),
     )
-
-
-def _model(name: str, spec: SpecView | None, catalog: Catalog) -> str:
-    """`register.model` of the spec as it is; without one, that of the newest version."""
-    if spec is not None:
-        return spec.model or name
-    return catalog.models_of().get(name, name)
-
-
-def _readable(found: Versions, access: Access) -> tuple[Versions, int]:
-    """Only the versions of experiments that the user may read, and how many are left out."""
-    shown = tuple(each for each in found.versions if each.experiment in access.readable)
-    return Versions(found.model, found.metric, shown), len(found.versions) - len(shown)
-
-
-def _choose(found: Versions, aliases: Mapping[str, int], number: int | None) -> int | None:
-    numbers = [each.number for each in found.versions]
-    if number is not None and number not in numbers:
-        raise HTTPException(404, f"There is no version {number} of {found.model}, or you may not read it.")
-    if number is not None or not numbers:
-        return number
-    champion = aliases.get("champion")
-    return champion if champion in numbers else numbers[-1]
 
 
 def _version(score: VersionScore, row: VersionRow, experiment: str) -> VersionView:

@@ -39,6 +39,18 @@ class Links:
     def experiment(self, name: str) -> str:
         return f"{self.pages}/experiments/{_part(name)}"
 
+    def matrix(self, name: str) -> str:
+        return f"{self.experiment(name)}/matrix"
+
+    def compare(self, name: str) -> str:
+        return f"{self.experiment(name)}/compare"
+
+    def errors(self, name: str) -> str:
+        return f"{self.experiment(name)}/errors"
+
+    def try_it(self, name: str) -> str:
+        return f"{self.experiment(name)}/try"
+
     def dag(self, dag_id: str) -> str:
         return f"{self.airflow}/dags/{_part(dag_id)}"
 

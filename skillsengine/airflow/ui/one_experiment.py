@@ -8,11 +8,12 @@ from fastapi import APIRouter, HTTPException, Query, Request
 from starlette.responses import Response
 
 from skillsengine.airflow.ui.access import NOT_FOUND, Access, Asking, checked_name
-from skillsengine.airflow.ui.experiment_view import experiment_view, find
+from skillsengine.airflow.ui.experiment_view import experiment_view
 from skillsengine.airflow.ui.installation import Installed, Records
 from skillsengine.airflow.ui.known import experiment_dags
 from skillsengine.airflow.ui.live import as_json, live
 from skillsengine.airflow.ui.pages import page
+from skillsengine.airflow.ui.readable import find
 from skillsengine.airflow.ui.runs import newest
 from skillsengine.settings import Settings
 from skillsengine.storage.catalog import Catalog
