@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable
+from functools import lru_cache
 
 # Soft hyphen, zero-width space, word joiner and byte order mark: they are seen by nobody and split words for machines.
 _INVISIBLE = dict.fromkeys(map(ord, "\u00ad\u200b\u2060\ufeff"))
@@ -11,6 +12,7 @@ _INVISIBLE = dict.fromkeys(map(ord, "\u00ad\u200b\u2060\ufeff"))
 _QUOTE_LIKE = "`´"
 
 
+@lru_cache(maxsize=1 << 15)  # the same skills stand in many ads, and each is asked for several times
 def normalize_skill(skill: str) -> str:
     """The form under which two spellings count as one skill; empty where nothing is left.
 
