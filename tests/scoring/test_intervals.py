@@ -107,6 +107,13 @@ def test_nothing_to_draw_from(ads: int) -> None:
     assert not difference(one, one, "f1").is_one
 
 
+@pytest.mark.parametrize("ads", [0, 1, 2, 40])
+def test_several_scores_at_once_are_those_of_each(ads: int) -> None:
+    a, b = (subject(gold(ads), recall, 1.0, seed) for recall, seed in ((0.7, 1), (0.5, 2)))
+    for other in (a, b):
+        assert intervals.differences(a, other) == {metric: difference(a, other, metric) for metric in intervals.METRICS}
+
+
 def test_other_ads_are_refused() -> None:
     with pytest.raises(ValueError, match="the same ads with the same gold skills"):
         difference(np.array([[1, 1, 1]]), np.array([[2, 1, 1]]), "f1")
