@@ -60,7 +60,7 @@ def _store(settings: Settings) -> Finding:
 
 
 def _wandb(experiments: Collection[Experiment]) -> Iterator[Finding]:
-    from skillsengine.tracking.tracker import mode_of, probe, server_address
+    from skillsengine.tracking.server import mode_of, probe, server_address
 
     subject = "Weights & Biases"
     modes = {mode_of(e.tracking) for e in experiments}

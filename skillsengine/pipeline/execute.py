@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from skillsengine.pipeline import divergence
 from skillsengine.pipeline.adapters import input_of, trained_spec
@@ -28,6 +28,9 @@ from skillsengine.storage.artifact import Artifact, Manifest
 from skillsengine.storage.catalog import Catalog, CatalogUnavailable, Lease, LeaseHeld, LeaseLost
 from skillsengine.storage.owners import this_owner
 from skillsengine.storage.store import Store
+
+if TYPE_CHECKING:
+    from skillsengine.tracking.tracker import Tracker
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +71,7 @@ class Surroundings:
     catalog: Catalog
     run_pk: int
     group: str
-    """W&B group: one per run."""
+    """Id of the run; with the experiment's name it is the W&B group."""
     options: RunOptions
     observer: Observer | None = None
     connect: Connect = environment_connect
@@ -194,6 +197,21 @@ def execute(step: Step, around: Surroundings) -> StepResult:
     return StepResult(step, artifact, False, seconds)
 
 
+def tracked(experiment: Experiment, around: Surroundings, stage: str, digest: str) -> Tracker:
+    """Open the W&B run of a step, or of what follows from the steps; see `tracking.tracker.open_tracker`."""
+    # Reached by name, as the stages are: the control plane never imports wandb.
+    tracker: Tracker = import_heavy("skillsengine.tracking.tracker").open_tracker(
+        experiment.tracking,
+        home=around.settings.home,
+        group=f"{experiment.name}/{around.group}",
+        stage=stage,
+        digest=digest,
+        config=experiment.model_dump(mode="json"),
+        tags=(experiment.name, *experiment.tags),
+    )
+    return tracker
+
+
 def _build(step: Step, around: Surroundings, guard: Callable[[], None], kept: Iterable[Mapping[str, Any]]) -> Artifact:
     module = import_heavy(step.definition.module)
     if step.definition.version != module.VERSION:
@@ -207,18 +225,13 @@ def _build(step: Step, around: Surroundings, guard: Callable[[], None], kept: It
     settings, experiment = around.settings, step.spec
     if step.stage == "register":
         experiment = trained_spec(experiment, inputs["finetune"])
-    # Reached by name, as the stages are: the control plane never imports wandb.
-    tracker = import_heavy("skillsengine.tracking.tracker").open_tracker(
-        experiment.tracking,
-        home=settings.home,
-        group=around.group,
-        stage=step.id,
-        digest=step.digest,
-        config=experiment.model_dump(mode="json"),
-        tags=(experiment.name, *experiment.tags),
-    )
     roots = base_roots(experiment, settings, trusted=around.options.trusted)
-    with tracker, around.store.building(step.stage, step.digest) as out:
+    with (
+        tracked(experiment, around, step.id, step.digest) as tracker,
+        around.store.building(step.stage, step.digest) as out,
+    ):
+        for artifact in inputs.values():
+            tracker.used(artifact, experiment.name)
         context = StageContext(
             report=Reporter(step, around, tracker, kept),
             guard=guard,
@@ -251,6 +264,9 @@ def _build(step: Step, around: Surroundings, guard: Callable[[], None], kept: It
         )
         artifact = around.store.publish(out, manifest)
         tracker.summary(summary)
+        tracker.made(artifact, experiment.name)
+        if step.stage == "register":
+            tracker.link(artifact)
     around.store.drop_checkpoints(step.digest)
     size = sum(entry.size for entry in artifact.manifest.files.values())
     around.catalog.record_artifact(step.digest, step.stage, step.key, str(artifact.path), size)

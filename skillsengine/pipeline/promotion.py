@@ -10,10 +10,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from skillsengine.pipeline.approval import CHAMPION, lacking, named, stays
-from skillsengine.pipeline.execute import Observer
+from skillsengine.pipeline.execute import Observer, tracked
 from skillsengine.pipeline.gate import decide
 from skillsengine.pipeline.gate_evidence import gather
-from skillsengine.pipeline.heavy import import_heavy
 from skillsengine.pipeline.plan import PlanError
 from skillsengine.pipeline.run import Run
 from skillsengine.storage.catalog import AliasMoved
@@ -104,17 +103,8 @@ _COLUMNS = ("partition", "challenger", "opponent", "rows", "gold_skills")
 
 def _track(run: Run, verdict: Mapping[str, Any]) -> None:
     """The verdict as a small W&B run beside those of the stages; never a reason to fail."""
-    experiment = run.experiment
-    tracker = import_heavy("skillsengine.tracking.tracker").open_tracker(
-        experiment.tracking,
-        home=run.settings.home,
-        group=run.run_id,
-        stage="gate",
-        digest=f"gate:{run.plan.adapter.digest}:{verdict['champion']}",
-        config=experiment.model_dump(mode="json"),
-        tags=(experiment.name, *experiment.tags),
-    )
-    with tracker:
+    judged = f"gate:{run.plan.adapter.digest}:{verdict['champion']}"
+    with tracked(run.experiment, run.around(), "gate", judged) as tracker:
         scores = {key: value for key, value in verdict["scores"].items() if key != "partitions"}
         parts = [[part[column] for column in _COLUMNS] for part in verdict["scores"].get("partitions", ())]
         tracker.table("partitions", list(_COLUMNS), parts)

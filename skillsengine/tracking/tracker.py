@@ -12,25 +12,25 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import re
-import threading
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from skillsengine.spec.schema import Tracking
+from skillsengine.storage.artifact import Artifact
+from skillsengine.tracking import lineage
+from skillsengine.tracking.kept import end_note, free_id, write_note
+from skillsengine.tracking.server import mode_of, probe, server_address
 
 log = logging.getLogger(__name__)
 
 INIT_SECONDS = 20.0
 """Longest wait for the server to accept a run."""
-PROBE_SECONDS = 5.0
-"""Longest wait for the server to answer at all; W&B itself would retry for minutes."""
 FINISH_SECONDS = 120.0
 """Longest wait for the last uploads; what is not sent by then stays in the run's folder."""
+REGISTRY = "wandb-registry-model"
+"""W&B's registry of models, which every organization has."""
 _MOST_GROUP, _MOST_TAG = 128, 64  # longer ones are refused by the server
 
 
@@ -43,6 +43,8 @@ class Tracker:
     def __init__(self, run: Any = None, *, mode: str = "disabled", restore: Callable[[], None] | None = None) -> None:
         self._run, self.mode, self._restore = run, mode, restore
         self._lost: set[str] = set()
+        self._made: dict[str, Any] = {}
+        """Digest -> W&B's artifact."""
 
     @property
     def url(self) -> str | None:
@@ -87,27 +89,65 @@ class Tracker:
         """Set the run's closing numbers."""
         self._try("the summary", lambda run: run.summary.update(dict(values)))
 
-    def artifact(self, name: str, type: str, path: Path) -> None:
-        """Name the file or folder at `path` as made by this run. It is read where it lies and must stay as it is."""
-        self._try(f"the artifact `{name}`", lambda run: run.log_artifact(_artifact(name, type, path)))
+    def html(self, name: str, text: str) -> None:
+        """Add a whole page of HTML, to be looked at in W&B."""
 
-    def use(self, name: str, type: str, path: Path) -> None:
-        """Name the file or folder at `path` as read by this run, so that W&B shows what came from what.
+        def send(run: Any) -> None:
+            import wandb
 
-        W&B knows equal content again; what it has not seen (its stage ran offline, or was a cache hit) is sent now.
-        Only online: W&B has no such thing offline.
+            run.log({name: wandb.Html(text, inject=False)})
+
+        self._try(f"the page `{name}`", send)
+
+    def made(self, artifact: Artifact, experiment: str) -> None:
+        """Name an artifact of the store as made by this run; see `lineage` for what of it is sent."""
+
+        def send(run: Any) -> None:
+            told = self._made[artifact.digest] = lineage.as_wandb(artifact, experiment)
+            run.log_artifact(told, aliases=lineage.aliases_of(artifact))
+
+        self._try(f"the {artifact.stage} artifact", send)
+
+    def used(self, artifact: Artifact, experiment: str) -> None:
+        """Name an artifact of the store as read by this run, so that W&B shows what came from what.
+
+        W&B knows equal content again; what it has not seen (its stage was a cache hit, say) is named now.
         """
-        if self.mode == "online":
-            self._try(f"the link to `{name}`", lambda run: run.use_artifact(_artifact(name, type, path)))
+
+        def send(run: Any) -> None:
+            # `use_artifact` would refuse offline, and wait for the server online. This is how it tells of an artifact
+            # itself, and it works in both.
+            told = self._made[artifact.digest] = lineage.as_wandb(artifact, experiment)
+            run._log_artifact(told, aliases=lineage.aliases_of(artifact), use_after_commit=True)
+
+        self._try(f"the link to the {artifact.stage} artifact", send)
+
+    def link(self, version: Artifact, *aliases: str) -> None:
+        """Show a registered version, `made` or `used` by this run, in W&B's registry of models under its model's name.
+
+        Only online: W&B has no such thing offline. Waits until W&B has the version's files, at most FINISH_SECONDS.
+        """
+        told = self._made.get(version.digest)
+        if self.mode != "online" or told is None:
+            return
+
+        def send(run: Any) -> None:
+            told.wait(timeout=int(FINISH_SECONDS))
+            run.link_artifact(told, f"{REGISTRY}/{told.name.partition(':')[0]}", aliases=list(aliases))
+
+        self._try("the entry in its registry of models", send)
 
     def close(self, *, failed: bool = False) -> None:
         """End the run; further calls change nothing."""
-        folder = self.folder
+        folder, before = self.folder, set(self._lost)
         self._try(
-            f"the last uploads (kept in {folder}; `wandb sync` sends them)",
+            f"the last uploads (kept in {folder}; `skillsengine sync` sends them)",
             lambda run: run.finish(int(failed)),
             "not sent",
         )
+        if folder is not None:
+            delivered = self.mode == "online" and self._lost == before
+            self._try("the note of how it ended", lambda run: end_note(folder, delivered=delivered))
         self._run = None
         if self._restore:
             self._restore()
@@ -145,9 +185,9 @@ def open_tracker(
     """Open the W&B run of one stage.
 
     `stage` is the step's id (`finetune`, `evaluate[base]`), `group` names the DAG run; with `digest` they make the
-    run's id, so that a retry goes on in the same run. `auto` is online where WANDB_API_KEY is set and the server
-    answers, otherwise offline below `<home>/wandb`, and then says why. WANDB_MODE=offline or disabled in the
-    environment wins over `auto`.
+    run's id, so that a retry goes on in the same run (offline it is a run of its own, see `kept.free_id`). `auto` is
+    online where WANDB_API_KEY is set and the server answers, otherwise offline below `<home>/wandb`, and then says why.
+    WANDB_MODE=offline or disabled in the environment wins over `auto`.
 
     Never raises: where W&B cannot be started at all, the tracker that comes back does nothing.
     """
@@ -168,17 +208,6 @@ def open_tracker(
             return tracker
     restore()
     return Tracker()
-
-
-def mode_of(tracking: Tracking) -> str:
-    """`online`, `offline` or `disabled`, without asking W&B, which might ask the user."""
-    wished = os.environ.get("WANDB_MODE", "")
-    if tracking.mode == "disabled" or wished == "disabled":
-        return "disabled"
-    key = os.environ.get("WANDB_API_KEY")
-    if tracking.mode == "offline" or wished in ("offline", "dryrun") or not key:
-        return "offline"
-    return "online"
 
 
 def _write_below(folder: Path, mode: str) -> Callable[[], None]:
@@ -224,10 +253,11 @@ def _init(
     if mode == "online":
         probe(address)
     (home / "wandb").mkdir(parents=True, exist_ok=True)
-    return wandb.init(
+    base = hashlib.sha256(f"{digest}:{group}".encode()).hexdigest()[:16]
+    run = wandb.init(
         project=tracking.project,
         entity=tracking.entity,
-        id=hashlib.sha256(f"{digest}:{group}".encode()).hexdigest()[:16],
+        id=free_id(home, base, online=mode == "online"),
         name=stage,
         group=group[:_MOST_GROUP],
         job_type=stage.split("[")[0],
@@ -249,8 +279,11 @@ def _init(
             disable_code=True,
             x_disable_meta=True,
             x_save_requirements=False,
+            host="",
         ),
     )
+    write_note(Path(run.settings.sync_dir), name=stage, group=group, project=tracking.project)
+    return run
 
 
 def _forget() -> None:
@@ -261,48 +294,6 @@ def _forget() -> None:
         wandb.teardown(exit_code=1)
     except Exception as error:  # noqa: BLE001 - whatever W&B raises, the stage goes on
         log.warning("W&B: its helper process does not stop. %s", _told(error))
-
-
-def server_address() -> str:
-    """Where W&B's server is. Said outright: W&B looks at the environment only once in a process."""
-    import wandb
-
-    return os.environ.get("WANDB_BASE_URL") or str(wandb.Settings().base_url)
-
-
-def probe(address: str) -> None:
-    """Raise ConnectionError unless something answers at `address` in time.
-
-    In a thread of its own: looking up a host's name obeys no time-out.
-    """
-    failure: list[str] = ["no answer"]
-
-    def ask() -> None:
-        try:
-            with urllib.request.urlopen(address, timeout=PROBE_SECONDS):
-                failure.clear()
-        except urllib.error.HTTPError:
-            failure.clear()  # any answer will do
-        except (OSError, ValueError) as error:
-            failure[0] = str(error)
-
-    thread = threading.Thread(target=ask, name="wandb-probe", daemon=True)
-    thread.start()
-    thread.join(PROBE_SECONDS)
-    if failure:
-        raise ConnectionError(f"{address} does not answer within {PROBE_SECONDS:g} s ({failure[0]})")
-
-
-def _artifact(name: str, type: str, path: Path) -> Any:
-    import wandb
-
-    artifact = wandb.Artifact(re.sub(r"[^\w.-]+", "-", name).strip("-")[:128], type)
-    files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
-    for file in files:
-        inside = file.relative_to(path).as_posix() if path.is_dir() else file.name
-        # Immutable: W&B would copy each file (an adapter of gigabytes) into its staging folder.
-        artifact.add_file(str(file), name=inside, policy="immutable", skip_cache=True)
-    return artifact
 
 
 def _told(error: BaseException) -> str:

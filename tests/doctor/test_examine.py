@@ -15,7 +15,7 @@ from skillsengine.doctor.finding import Finding
 from skillsengine.settings import load_settings
 from skillsengine.spec.load import check_specs, resolved
 from skillsengine.storage.catalog import Catalog
-from skillsengine.tracking import tracker
+from skillsengine.tracking import server
 from tests.doctor.airflow_server import answering, recorded, silent
 from tests.pipeline.project import make_project, tiny_experiment
 
@@ -81,7 +81,7 @@ def test_it_ends_where_nothing_answers(project: Path, monkeypatch: pytest.Monkey
     monkeypatch.delenv("WANDB_MODE", raising=False)
     monkeypatch.setattr(module, "_AIRFLOW", (0.2, 0.2))
     monkeypatch.setattr(module, "_DATA", (9.0, 0.2))
-    monkeypatch.setattr(tracker, "PROBE_SECONDS", 0.2)
+    monkeypatch.setattr(server, "PROBE_SECONDS", 0.2)
     with silent() as url:
         for name in ("SKILLSENGINE_AIRFLOW_URL", "AWS_ENDPOINT_URL", "WANDB_BASE_URL"):
             monkeypatch.setenv(name, url)

@@ -11,7 +11,7 @@ from skillsengine.doctor.finding import Finding
 from skillsengine.doctor.machine import examine_machine
 from skillsengine.settings import load_settings
 from skillsengine.spec.schema import Experiment
-from skillsengine.tracking import tracker
+from skillsengine.tracking import server
 from tests.doctor.airflow_server import answering, silent
 from tests.pipeline.project import tiny_experiment
 
@@ -83,7 +83,7 @@ def test_wandb_that_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_wandb_that_never_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_API_KEY", KEY)
-    monkeypatch.setattr(tracker, "PROBE_SECONDS", 0.2)
+    monkeypatch.setattr(server, "PROBE_SECONDS", 0.2)
     with silent() as url:
         monkeypatch.setenv("WANDB_BASE_URL", url)
         finding = _found(tmp_path, "Weights & Biases", _tracked("auto"))

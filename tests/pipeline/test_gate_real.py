@@ -17,7 +17,7 @@ from skillsengine.spec.schema import STAGES, Experiment
 from tests.pipeline.gating import answers, challenger, said
 from tests.pipeline.project import make_project, tiny_experiment
 from tests.tiny import make_tiny_base
-from tests.tracking.wandb_log import items, records
+from tests.tracking.wandb_log import told
 
 MONTHS = ("2025-10", "2025-11", "2025-12", "2026-01", "2026-02", "2026-03")
 SHARED: dict[str, Any] = {
@@ -89,14 +89,9 @@ def test_the_verdict_is_a_small_run_of_weights_and_biases(tmp_path: Path, monkey
     answers(run, challenger(run), said(30))
     verdict = run_gate(run)
     (folder,) = (settings.home / "wandb").glob("offline-run-*")
-    told = records(folder)
-    opened = next(record.run for record in told if record.HasField("run"))
-    assert (opened.display_name, opened.job_type, opened.run_group) == ("gate", "gate", "r")
-    summary: dict[str, Any] = {}
-    for record in told:
-        if record.HasField("summary"):
-            summary |= items(record.summary.update)
+    found = told(folder)
+    assert [found.run[key] for key in ("display_name", "job_type", "run_group")] == ["gate", "gate", "tiny/r"]
+    summary = found.summary
     assert summary["verdict"] == "promote" and summary["reason"] == verdict["reason"]
     assert summary["challenger"] == pytest.approx(verdict["scores"]["challenger"])
-    history = [items(record.history.item) for record in told if record.HasField("history")]
-    assert any("partitions/nrows" in moment for moment in history), history
+    assert any("partitions.nrows" in moment for moment in found.history), found.history

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import logging
 import os
 import socket
@@ -13,9 +14,11 @@ from PIL import Image
 
 from skillsengine.spec.schema import Tracking
 from skillsengine.stages.contract import StageTracker
+from skillsengine.tracking import server
 from skillsengine.tracking import tracker as tracking
 from skillsengine.tracking.tracker import Tracker, open_tracker
-from tests.tracking.wandb_log import items, records
+from tests.tracking.artifacts import make_artifact
+from tests.tracking.wandb_log import told
 
 KEY = "0123456789" * 4
 OUR_VARIABLES = (
@@ -58,49 +61,80 @@ def opened(home: Path, settings: Tracking | None = None, **changes: Any) -> Trac
 
 def test_an_offline_run_holds_what_was_told(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     home = tmp_path / "home"
-    picture, adapter = tmp_path / "lengths.png", tmp_path / "artifact"
+    picture = tmp_path / "lengths.png"
     Image.new("RGB", (4, 4)).save(picture)
-    (adapter / "adapter").mkdir(parents=True)
-    (adapter / "adapter" / "weights.bin").write_bytes(b"w" * 1000)
+    ads = make_artifact(tmp_path / "ads", "format", {"rows.jsonl": b"{}"}, key="2026-01", rows=1)
+    adapter = make_artifact(tmp_path / "adapter", "finetune", {"base.json": b"{}", "w/large.bin": b"w" * 2_000_000})
     with opened(home) as tracker:
         as_stages_see_it: StageTracker = tracker
         assert tracker.mode == "offline" and tracker.url is None
         folder = tracker.folder
+        tracker.used(ads, "job-skills")
         as_stages_see_it.log({"train/loss": 1.5}, step=10)
         as_stages_see_it.log({"train/loss": 1.25}, step=20)
         as_stages_see_it.table("predictions", ["id", "gold"], [["1", None], ["2", "Excel"]])
         as_stages_see_it.image("lengths", picture)
+        tracker.html("report", "<!doctype html><p>all of it</p>")
         as_stages_see_it.summary({"f1": 0.5, "rows": 24})
-        tracker.artifact("adapter of job-skills", "adapter", adapter)
-        tracker.use("format[2026-01]", "data", adapter)
+        tracker.made(adapter, "job-skills")
+        tracker.link(adapter)
     assert folder is not None and folder.is_relative_to(home / "wandb")
-    told = records(folder)
-    run = next(record.run for record in told if record.HasField("run"))
-    assert (run.project, run.run_group, run.job_type, run.display_name) == (
-        "llama-job-skills",
-        "job-skills/manual__1",
-        "evaluate",
-        "evaluate[adapter]",
-    )
-    assert sorted(run.tags) == ["job-skills", "x" * 64]
-    config = items(run.config.update)
-    assert config["train"] == {"epochs": 3.0}
-    assert config["skillsengine"] == {"stage": "evaluate[adapter]", "digest": "ab" * 32, "run": "job-skills/manual__1"}
-    history = [items(record.history.item) for record in told if record.HasField("history")]
-    assert [(row["_step"], row["train/loss"]) for row in history if "train/loss" in row] == [(10, 1.5), (20, 1.25)]
-    assert {"predictions", "lengths"} <= {key.split("/")[0] for row in history for key in row}
-    summary = [items(record.summary.update) for record in told if record.HasField("summary")]
-    assert {"f1": 0.5, "rows": 24}.items() <= {key: value for part in summary for key, value in part.items()}.items()
-    logged = [record.request.log_artifact.artifact for record in told if record.request.HasField("log_artifact")]
-    logged += [record.artifact for record in told if record.HasField("artifact")]
-    artifact = next(entry for entry in logged if entry.type == "adapter")
-    assert artifact.name == "adapter-of-job-skills"
-    (entry,) = artifact.manifest.contents
-    # Read where it lies: an adapter may be large, and the store never changes it.
-    assert (entry.path, entry.local_path) == ("adapter/weights.bin", str(adapter / "adapter" / "weights.bin"))
-    exit = next(record.exit for record in told if record.HasField("exit"))
-    assert exit.exit_code == 0
+    found = told(folder)
+    assert {key: found.run[key] for key in ("project", "run_group", "job_type", "display_name")} == {
+        "project": "llama-job-skills",
+        "run_group": "job-skills/manual__1",
+        "job_type": "evaluate",
+        "display_name": "evaluate[adapter]",
+    }
+    assert sorted(found.run["tags"]) == ["job-skills", "x" * 64]
+    assert found.config["train"] == {"epochs": 3.0}
+    assert found.config["skillsengine"] == {
+        "stage": "evaluate[adapter]",
+        "digest": "ab" * 32,
+        "run": "job-skills/manual__1",
+    }
+    assert [(row["_step"], row["train/loss"]) for row in found.history if "train/loss" in row] == [
+        (10, 1.5),
+        (20, 1.25),
+    ]
+    shown = {key: value for row in found.history for key, value in row.items()}
+    assert (shown["predictions.nrows"], shown["lengths.width"]) == (2, 4)
+    assert (folder / "files" / shown["report.path"]).read_text() == "<!doctype html><p>all of it</p>"
+    assert {"f1": 0.5, "rows": 24}.items() <= found.summary.items()
+    assert found.artifacts() == {("used", "data", "job-skills-data-2026-01"), ("made", "adapter", "job-skills-adapter")}
+    assert found.exit_code == 0
     assert capfd.readouterr() == ("", "")
+
+
+def test_small_files_are_sent_and_ads_and_large_ones_stay_in_the_store(tmp_path: Path) -> None:
+    ads = make_artifact(tmp_path / "ads", "format", {"rows.jsonl": b"{}"}, key="2026-01", rows=1)
+    adapter = make_artifact(tmp_path / "adapter", "finetune", {"base.json": b"{}", "w/large.bin": b"w" * 2_000_000})
+    large = {"README.md": b"card", "adapter_model.safetensors": b"w" * 2_000_000}
+    version = make_artifact(tmp_path / "version", "register", large, model="skills", number=7)
+    with opened(tmp_path / "home") as tracker:
+        folder = tracker.folder
+        tracker.used(ads, "job-skills")
+        tracker.used(adapter, "job-skills")
+        tracker.made(version, "job-skills")
+    assert folder is not None
+    found = told(folder)
+    contents = {
+        entry["path"]: entry.get("ref") or entry["local_path"]
+        for each in found.made + found.used
+        for entry in each["manifest"]["contents"]
+    }
+    rows, weights = ads.manifest.files["rows.jsonl"].sha256, adapter.manifest.files["w/large.bin"].sha256
+    assert contents == {
+        "rows.jsonl": f"skillsengine://format/{ads.digest}/rows.jsonl?sha256={rows}",
+        "base.json": str(tmp_path / "adapter" / "base.json"),  # read where it lies: the store never changes it
+        "w/large.bin": f"skillsengine://finetune/{adapter.digest}/w/large.bin?sha256={weights}",
+        "README.md": str(tmp_path / "version" / "README.md"),
+        "adapter_model.safetensors": str(tmp_path / "version" / "adapter_model.safetensors"),
+    }
+    (model,) = found.made
+    assert (model["type"], model["name"]) == ("model", "skills")
+    assert {"7", version.digest[:12]} <= set(model["aliases"])
+    assert json.loads(model["metadata"])["summary"] == {"model": "skills", "number": 7}
 
 
 def test_nothing_of_the_machine_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,22 +142,27 @@ def test_nothing_of_the_machine_is_kept(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr("sys.argv", ["worker", "--token", "very-secret-token"])
     with opened(tmp_path / "home", Tracking(mode="offline")) as tracker:
         tracker.log({"loss": 1.0})
+        folder = tracker.folder
+    assert folder is not None and not told(folder).run.get("host")
     for file in (tmp_path / "home").rglob("*"):
         if file.is_file():
             content = file.read_bytes()
             assert b"very-secret-token" not in content and KEY.encode() not in content, file
 
 
-def test_a_retry_goes_on_in_the_same_run_and_another_step_has_its_own(tmp_path: Path) -> None:
+def test_offline_each_attempt_is_a_run_of_its_own_in_the_same_group(tmp_path: Path) -> None:
+    """What is sent later begins at a run's beginning: two attempts of one id would write over each other."""
+
     def run_id(**changes: Any) -> str:
         with opened(tmp_path / "home", **changes) as tracker:
             folder = tracker.folder
         assert folder is not None
-        return next(str(record.run.run_id) for record in records(folder) if record.HasField("run"))
+        return folder.name.rpartition("run-")[2].partition("-")[2]
 
     first = run_id()
-    assert run_id() == first
-    assert len({first, run_id(digest="cd" * 32), run_id(group="job-skills/manual__2")}) == 3
+    assert [run_id(), run_id()] == [f"{first}-2", f"{first}-3"]
+    others = [run_id(digest="cd" * 32), run_id(group="job-skills/manual__2")]
+    assert len({first, *others}) == 3 and not any("-" in other for other in others)
 
 
 def test_a_failed_stage_ends_its_run_as_failed(tmp_path: Path) -> None:
@@ -131,8 +170,7 @@ def test_a_failed_stage_ends_its_run_as_failed(tmp_path: Path) -> None:
     folder = tracker.folder
     with pytest.raises(RuntimeError, match="the stage broke"), tracker:
         raise RuntimeError("the stage broke")
-    assert folder is not None
-    assert [record.exit.exit_code for record in records(folder) if record.HasField("exit")] == [1]
+    assert folder is not None and told(folder).exit_code == 1
 
 
 @pytest.mark.parametrize(("mode", "variable"), [("disabled", None), ("auto", "disabled")])
@@ -146,7 +184,7 @@ def test_disabled_does_nothing(
         tracker.table("t", ["a"], [["x"]])
         tracker.image("i", tmp_path / "missing.png")
         tracker.summary({"f1": 1.0})
-        tracker.artifact("a", "data", tmp_path)
+        tracker.made(make_artifact(tmp_path / "a", "format", {}), "job-skills")
         assert (tracker.url, tracker.folder, tracker.mode) == (None, None, "disabled")
     assert not (tmp_path / "home").exists()
 
@@ -190,7 +228,7 @@ def test_with_a_key_and_no_server_it_goes_on_offline(
 def test_a_server_that_accepts_and_keeps_silent_is_given_up_in_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(tracking, "PROBE_SECONDS", 0.3)
+    monkeypatch.setattr(server, "PROBE_SECONDS", 0.3)
     monkeypatch.setenv("WANDB_API_KEY", KEY)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
