@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -13,9 +13,9 @@ from rich.text import Text
 from skillsengine.cli.console import fail, line_observer, out
 from skillsengine.cli.follow import follow
 from skillsengine.cli.pausing import airflow_url
-from skillsengine.pipeline.bounds import MOST_CELLS
 from skillsengine.pipeline.drift import label_free, phrase
 from skillsengine.pipeline.evaluations import describe_filled, run_evaluation
+from skillsengine.pipeline.filling import asked_of_runs, runs_for
 from skillsengine.pipeline.matrix import Cell
 from skillsengine.pipeline.plan import RunOptions
 from skillsengine.pipeline.run import finish_run, open_run
@@ -26,20 +26,6 @@ from skillsengine.storage.catalog import Catalog
 
 if TYPE_CHECKING:
     from skillsengine.airflow.client import AirflowClient
-
-Pair = tuple[int, str]
-"""(version, partition): what a run is asked for; with it come the baselines."""
-
-
-def pairs(missing: Sequence[Cell]) -> list[Pair]:
-    """What fills `missing`, each once: a baseline is made beside its version."""
-    return list(dict.fromkeys((cell.version, cell.partition) for cell in missing))
-
-
-def runs_for(missing: Sequence[Cell]) -> list[list[Pair]]:
-    """The lists of the runs that fill `missing`, at most MOST_CELLS pairs each."""
-    wanted = pairs(missing)
-    return [wanted[start : start + MOST_CELLS] for start in range(0, len(wanted), MOST_CELLS)]
 
 
 def fill_here(loaded: Loaded, settings: Settings, missing: Sequence[Cell]) -> None:
@@ -93,20 +79,11 @@ def fill_in_airflow(experiment: Experiment, settings: Settings, missing: Sequenc
     try:
         with AirflowClient(airflow_url(settings)) as client:
             _check_dag(client, dag_id, experiment.name)
-            for asked in _asked(experiment, missing):
+            for asked in asked_of_runs(experiment, runs_for(missing)):
                 run_id = client.trigger(dag_id, conf=asked)
                 _watch(client, catalog, dag_id, run_id)
     except AirflowError as error:
         raise fail(str(error)) from error
-
-
-def _asked(experiment: Experiment, missing: Sequence[Cell]) -> Iterator[dict[str, Any]]:
-    """What the form of each run is filled in with."""
-    for wanted in runs_for(missing):
-        if experiment.data.dated:
-            yield {"cells": [f"{version}@{partition}" for version, partition in wanted]}
-        else:
-            yield {"versions": [str(version) for version, _ in wanted]}
 
 
 def _check_dag(client: AirflowClient, dag_id: str, name: str) -> None:

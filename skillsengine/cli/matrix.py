@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import statistics
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -13,10 +12,12 @@ from rich.table import Table
 from rich.text import Text
 
 from skillsengine.cli.console import fail, out, print_table, seconds_text
-from skillsengine.cli.filling import fill_here, fill_in_airflow, pairs, runs_for
+from skillsengine.cli.filling import fill_here, fill_in_airflow
 from skillsengine.cli.matrix_view import check_metric, describe_partitions, draw_matrix, matrix_table
 from skillsengine.cli.specs import Sets, load
 from skillsengine.pipeline.bounds import MOST_CELLS
+from skillsengine.pipeline.fill_cost import SUBJECTS, fill_cost
+from skillsengine.pipeline.filling import pairs, runs_for
 from skillsengine.pipeline.matrix import Cell, Matrix, build_matrix
 from skillsengine.pipeline.plan import PlanError
 from skillsengine.settings import Settings, load_settings
@@ -27,7 +28,6 @@ from skillsengine.storage.catalog import Catalog
 Name = Annotated[str, typer.Argument(metavar="NAME", help="An experiment: its name, or its YAML file.")]
 From = Annotated[str | None, typer.Option("--from", metavar="KEY", help="First partition, such as 2025-01.")]
 To = Annotated[str | None, typer.Option("--to", metavar="KEY", help="Last partition.")]
-_SUBJECTS = {"adapter": "one of a version", "base": "the base", "lexicon": "the lexicon"}
 Versions = Annotated[
     str | None,
     typer.Option(metavar="REF,...", help="Numbers or aliases, such as 3,7,champion. Default: all versions."),
@@ -174,17 +174,11 @@ def _listed(keys: list[str]) -> str:
 
 
 def _cost(found: Matrix, missing: list[Cell]) -> str:
-    """What the missing cells will take, from what others of their kind took."""
-    known: dict[str, list[float]] = {}
-    for cell in (*found.cells.values(), *found.distinct_baselines()):
-        if "seconds" in (metrics := cell.metrics or cell.outdated or {}):
-            known.setdefault(cell.subject, []).append(float(metrics["seconds"]))
-    each = {subject: statistics.median(seconds) for subject, seconds in known.items()}
-    unknown = sorted({cell.subject for cell in missing} - set(each))
-    if unknown:
-        names = ", ".join(_SUBJECTS[name] for name in unknown)
+    cost = fill_cost((*found.cells.values(), *found.distinct_baselines()), missing)
+    if cost.seconds is None:
+        names = ", ".join(SUBJECTS[name] for name in cost.unknown)
         return f"Time: unknown, since no cell of this experiment was scored yet ({names})."
-    total = sum(each[cell.subject] for cell in missing)
-    wanted = dict.fromkeys(cell.subject for cell in missing)
-    by = ", ".join(f"{_SUBJECTS[name]} {seconds_text(each[name])} (median of {len(known[name])})" for name in wanted)
-    return f"Time: about {seconds_text(total)}, by what cells took: {by}."
+    by = ", ".join(
+        f"{SUBJECTS[name]} {seconds_text(pace.seconds)} (median of {pace.cells})" for name, pace in cost.paces.items()
+    )
+    return f"Time: about {seconds_text(cost.seconds)}, by what cells took: {by}."

@@ -15,20 +15,10 @@ from skillsengine.pipeline.heavy import import_heavy
 from skillsengine.pipeline.matrix import Cell, Matrix
 from skillsengine.pipeline.plan import PlanError
 from skillsengine.pipeline.rejected import describe
+from skillsengine.reporting.figures.grid import METRICS
 from skillsengine.scoring.wording import with_half
 from skillsengine.sources.keys import STATIC_KEY
 
-METRICS = (
-    "f1",
-    "precision",
-    "recall",
-    "macro_f1",
-    "fuzzy_f1",
-    "overlap_f1",
-    "parse_rate",
-    "verbatim_rate",
-    "skills_per_ad",
-)
 _DRIFTS_SHOWN = 6
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from skillsengine.pipeline.cells import trained_partitions
 from skillsengine.pipeline.matrix import BASELINES, Cell, Matrix, Presence, State
+from skillsengine.sources.keys import STATIC_KEY
 from skillsengine.spec.schema import Drift
 from skillsengine.storage.catalog import Catalog, CellRow, VersionRow
 
@@ -18,28 +19,33 @@ def known_matrix(
     *,
     drift: Drift,
     versions: Sequence[VersionRow] | None = None,
+    partitions: Mapping[str, Presence] | None = None,
 ) -> Matrix:
-    """Versions (by default all ready ones of the model) against the partitions that any of them was scored on.
+    """Versions (by default all ready ones of the model) against `partitions` (by default those that any of them was scored on).
 
     Of each version and partition the newest cell counts, also where the partition's bytes have changed since: only
-    `build_matrix` sees that, and holes of the history. Empty where there is no version.
+    `build_matrix` sees that. Empty where there is no version.
     """
     rows = versions if versions is not None else [row for row in catalog.versions(model) if row.state == "ready"]
     known = catalog.cells(experiment)
+    barred = catalog.barred(experiment)
     newest = {(cell.adapter_digest, cell.partition): cell for cell in known if cell.kind == "adapter"}
-    keys = sorted({cell.partition for cell in known})
-    partitions: Mapping[str, Presence] = {key: "data" for key in keys}
+    if partitions is None:
+        partitions = {key: "data" for key in sorted({cell.partition for cell in known})}
+    keys = [key for key, presence in partitions.items() if presence == "data"]
     cells: dict[tuple[int, str], Cell] = {}
     for row in rows:
-        trained = set(trained_partitions(row))
+        # Of a source that is not dated, only `evaluate` knows which rows were trained on.
+        trained = {key for key in trained_partitions(row) if key != STATIC_KEY}
         for key in keys:
             found = newest.get((row.adapter_digest, key))
             if found is not None:
                 cells[row.number, key] = _scored(row.number, key, found, "adapter")
             else:
-                state: State = "trained on" if key in trained else "missing"
+                never = key in trained or (row.adapter_digest, key) in barred
+                state: State = "trained on" if never else "missing"
                 cells[row.number, key] = Cell(row.number, key, state, "")
-    baselines = _baselines(known, rows)
+    baselines = {place: cell for place, cell in _baselines(known, rows).items() if place[2] in partitions}
     return Matrix(experiment, model, tuple(rows), partitions, cells, baselines, catalog.aliases(model), drift)
 
 

@@ -28,8 +28,9 @@ from skillsengine.storage.store import Store
 State = Literal["scored", "unlabelled", "trained on", "missing"]
 """Of a cell. `unlabelled`: scored by what needs no labels. `trained on`: never filled, since the version was trained on the
 partition, or on its ads or near copies of them from elsewhere."""
-Presence = Literal["data", "no data", "unfinished"]
-"""Of a partition: there, a hole in the history, or a period that is not over."""
+Presence = Literal["data", "no data", "unfinished", "unknown"]
+"""Of a partition: there, a hole in the history, or a period that is not over. `unknown` is one that nobody has looked for yet,
+where the source is not asked (`known_partitions`)."""
 BASELINES = ("base", "lexicon")
 
 

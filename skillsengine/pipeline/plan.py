@@ -118,9 +118,14 @@ class Sources:
     window: tuple[str, ...]
     files: Mapping[str, tuple[SourceFile, ...]]
     notes: tuple[str, ...] = ()
-    span: tuple[str, str] | None = None
-    """The oldest and the newest partition that have data, where they were looked for just now; None of a static source and of
-    a pinned run."""
+    there: tuple[tuple[str, str], ...] = ()
+    """(first, last) of each unbroken row of partitions that have data, where they were looked for just now; empty of a static
+    source and of a pinned run."""
+
+    @property
+    def span(self) -> tuple[str, str] | None:
+        """The oldest and the newest partition that have data, if that is known."""
+        return (self.there[0][0], self.there[-1][1]) if self.there else None
 
 
 def find_sources(
@@ -168,9 +173,8 @@ def find_sources(
     files = {key: source.files(key) for key in (*window, partition)}
     if compares:
         _require_validation(data.split, [file for key in window for file in files[key]])
-    return Sources(
-        partition, window, files, _missing(data.window, wanted, there) + source.notes(), span=(there[0], there[-1])
-    )
+    notes = _missing(data.window, wanted, there) + source.notes()
+    return Sources(partition, window, files, notes, tuple(keys.spans(there, data.period)))
 
 
 SEVERAL = "several"
@@ -200,7 +204,7 @@ def find_cells(
     source = source_of(experiment, settings, trusted=trusted, connect=connect, memory=memory)
     there, now = source.partitions(), now or datetime.now(UTC)
     files = {key: source.files(_decide(experiment, key, there, now)) for key in partitions}
-    return Sources(SEVERAL, (), files, source.notes())
+    return Sources(SEVERAL, (), files, source.notes(), tuple(keys.spans(there, data.period)))
 
 
 def _missing(asked: int, wanted: Sequence[str], there: Sequence[str]) -> tuple[str, ...]:

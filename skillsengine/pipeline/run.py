@@ -160,6 +160,8 @@ def _pinned(
         "trusted": options.trusted,
         "window": list(sources.window),
         "notes": list(sources.notes),
+        # For pages that tell what is missing without a look at the source.
+        "there": [*map(list, sources.there)],
         "versions": list(versions),
         "overrides": list(overrides),
         "files": {key: [_pinned_file(file) for file in files] for key, files in sources.files.items()},

@@ -6,7 +6,7 @@ Keys of one period sort as their partitions follow each other.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 
 from skillsengine.sources.errors import SourceError
@@ -96,6 +96,17 @@ def previous(key: str, n: int, period: Period = "month") -> list[str]:
     except (OverflowError, SourceError) as error:
         raise SourceError(f"there are no {n} {period}s before {key}: choose a smaller data.window.") from error
     return keys[::-1]
+
+
+def spans(found: Iterable[str], period: Period = "month") -> list[tuple[str, str]]:
+    """(first, last) of each unbroken row of keys: what is left between them are holes. Raises SourceError for a bad key."""
+    rows: list[tuple[str, str]] = []
+    for key in sorted(found):
+        if rows and key_of(period_end(rows[-1][1], period), period) == key:
+            rows[-1] = (rows[-1][0], key)
+        else:
+            rows.append((key, key))
+    return rows
 
 
 def is_complete(key: str, now: datetime, period: Period = "month") -> bool:

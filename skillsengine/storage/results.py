@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from skillsengine.storage.database import Database, insert_or_find
 from skillsengine.storage.models import ArtifactRow, CellRow
@@ -97,3 +97,22 @@ class Results:
         query = select(CellRow).where(CellRow.experiment == experiment, CellRow.marked.is_not(None))
         with self._db.reading() as session:
             return {(row.artifact_digest, row.partition): str(row.marked) for row in session.scalars(query)}
+
+    def barred(self, experiment: str) -> frozenset[tuple[str, str]]:
+        """(adapter's digest, partition) of what is marked: there was nothing to score the adapter on."""
+        query = select(CellRow.adapter_digest, CellRow.partition).where(
+            CellRow.experiment == experiment, CellRow.marked.is_not(None), CellRow.adapter_digest.is_not(None)
+        )
+        with self._db.reading() as session:
+            return frozenset((str(digest), partition) for digest, partition in session.execute(query))
+
+    def scored_partitions(self, experiment: str) -> list[str]:
+        """Those that have a cell; sorted."""
+        query = select(CellRow.partition).where(CellRow.experiment == experiment, CellRow.marked.is_(None)).distinct()
+        with self._db.reading() as session:
+            return sorted(session.scalars(query))
+
+    def newest_cell(self, experiment: str) -> int:
+        """The id of the experiment's newest cell or mark; 0 where it has none."""
+        with self._db.reading() as session:
+            return session.scalar(select(func.max(CellRow.id)).where(CellRow.experiment == experiment)) or 0

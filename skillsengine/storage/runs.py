@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Select, select
@@ -12,6 +13,20 @@ from skillsengine.storage.database import CatalogError, Database, insert_or_find
 from skillsengine.storage.models import RunRow, StepRow
 
 RUNNING = "running"
+
+
+@dataclass(frozen=True)
+class OpenScore:
+    """An `evaluate` step that failed or is at work."""
+
+    step_id: str
+    """`evaluate[job-skills@7 on 2026-03]`."""
+    state: str
+    error: str | None
+    run_id: str
+    run_state: str
+    """Of a run whose process is gone it stays `running`."""
+    trigger: str
 
 
 class Runs:
@@ -141,6 +156,23 @@ class Runs:
         with self._db.reading() as session:
             found = [progress.get("history") for progress in session.scalars(query)]
         return next((list(history) for history in found if history), [])
+
+    def open_scores(self, experiment: str) -> list[OpenScore]:
+        """Each `evaluate` that failed or is at work, in runs that score the experiment's versions; in the order in which they
+        began."""
+        query = (
+            select(StepRow.step_id, StepRow.state, StepRow.error, RunRow.run_id, RunRow.state, RunRow.trigger)
+            .join(RunRow, RunRow.id == StepRow.run_id)
+            .where(
+                RunRow.experiment == experiment,
+                RunRow.kind == "evaluations",
+                StepRow.stage == "evaluate",
+                StepRow.state.in_(("failed", RUNNING)),
+            )
+            .order_by(StepRow.id)
+        )
+        with self._db.reading() as session:
+            return [OpenScore(*row) for row in session.execute(query)]
 
     def steps_of(self, run_id: int) -> list[StepRow]:
         """In the order of their first start."""

@@ -12,8 +12,6 @@ from typing import Any
 
 import pytest
 
-from skillsengine.cli.filling import _asked
-from skillsengine.pipeline.matrix import Cell
 from skillsengine.pipeline.run import Run
 from skillsengine.storage.catalog import Catalog
 from tests.cli.conftest import Command
@@ -202,7 +200,7 @@ RANGE = ("--from", "2026-07", "--to", "2026-08")
 def test_airflow_fills_them_in_runs_of_bounded_length(
     command: Command, more: None, airflow: Airflow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("skillsengine.cli.filling.MOST_CELLS", 1)
+    monkeypatch.setattr("skillsengine.pipeline.filling.MOST_CELLS", 1)
     said = command("backfill", "tiny", "--airflow", *RANGE)
     assert said.code == 0, said.err
     assert [run["conf"] for run in airflow.asked] == [{"cells": ["1@2026-07"]}, {"cells": ["1@2026-08"]}]
@@ -242,9 +240,3 @@ def test_without_an_airflow_it_says_so(command: Command, more: None) -> None:
     assert said.code == 1 and "no Airflow is known here: the embedded one does not run (`make up`)" in said.err
     said = command("backfill", "tiny", "--airflow", "--set", "evaluate.max_rows=2")
     assert said.code == 1 and "--set is for a fill in this process: a run of Airflow takes the spec as" in said.err
-
-
-def test_a_source_that_is_not_dated_has_versions_to_score_and_no_cells() -> None:
-    missing = [Cell(number, "all", "missing", "d", subject) for number in (1, 2) for subject in ("adapter", "base")]
-    assert list(_asked(tiny_experiment(data={"source": "ads"}), missing)) == [{"versions": ["1", "2"]}]
-    assert list(_asked(tiny_experiment(), missing)) == [{"cells": ["1@all", "2@all"]}]

@@ -54,6 +54,8 @@ def test_a_run_registers_a_version_with_its_scores(first: Run) -> None:
     assert (Path(version.path) / "adapter_config.json").is_file()
     cells = first.catalog.cells(experiment="tiny", partition="2026-03")
     assert {cell.kind for cell in cells} == {"adapter", "base", "lexicon"}
+    pinned = first.catalog.run_by_id(first.id).options
+    assert pinned["there"] == [["2026-01", "2026-03"]], "which partitions had data, for pages that do not look"
 
 
 def test_the_same_again_is_all_cached(first: Run, settings: Settings) -> None:

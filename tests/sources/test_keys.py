@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skillsengine.sources.errors import SourceError
-from skillsengine.sources.keys import is_complete, key_of, parse_key, previous
+from skillsengine.sources.keys import is_complete, key_of, parse_key, previous, spans
 from skillsengine.spec.schema import Period
 
 days = st.dates(min_value=date(1, 1, 1))
@@ -108,3 +108,9 @@ def test_time_has_a_beginning() -> None:
 def test_completeness_needs_an_aware_time() -> None:
     with pytest.raises(ValueError, match="needs an aware time"):
         is_complete("2026-03", datetime(2026, 4, 1))
+
+
+def test_unbroken_rows_of_keys() -> None:
+    assert spans(["2026-01", "2025-12", "2026-03", "2026-04"]) == [("2025-12", "2026-01"), ("2026-03", "2026-04")]
+    assert spans(["2026-W53", "2027-W01", "2027-W03"], "week") == [("2026-W53", "2027-W01"), ("2027-W03", "2027-W03")]
+    assert spans(["9999-12"]) == [("9999-12", "9999-12")] and spans([]) == []

@@ -16,6 +16,18 @@ from skillsengine.reporting.figures.scores import Score, score
 from skillsengine.scoring.wording import with_interval
 from skillsengine.sources.keys import STATIC_KEY
 
+METRICS = (
+    "f1",
+    "precision",
+    "recall",
+    "macro_f1",
+    "fuzzy_f1",
+    "overlap_f1",
+    "parse_rate",
+    "verbatim_rate",
+    "skills_per_ad",
+)
+"""What a cell may be shown by."""
 SHADES = 8
 """Steps of the colour scale: 0 is the lowest score on it."""
 
@@ -60,7 +72,7 @@ class Line:
 
     partition: str
     presence: str
-    """`data`, `no data` or `unfinished`."""
+    """`data`, `no data`, `unfinished` or `unknown`."""
     gold_skills: int
     rejected: str
     """Rows of it that could not be used, in words; empty where none was."""
