@@ -5,11 +5,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
 
 from markupsafe import Markup
 
@@ -24,7 +23,7 @@ from skillsengine.reporting.figures.difference import difference
 from skillsengine.reporting.figures.errors import Errors, errors, labelled_cell
 from skillsengine.reporting.figures.grid import Grid, grid
 from skillsengine.reporting.figures.lengths import Lengths, lengths
-from skillsengine.reporting.figures.plain import FigureMissing, Missing
+from skillsengine.reporting.figures.plain import Missing, or_missing
 from skillsengine.reporting.figures.scores import SUBJECTS, Scores, scores_of_version
 from skillsengine.reporting.figures.spec import Spec, spec_of
 from skillsengine.reporting.figures.steps import Steps, steps
@@ -37,13 +36,11 @@ from skillsengine.settings import Settings
 from skillsengine.spec.schema import Drift
 from skillsengine.storage.catalog import Catalog, VersionRow
 from skillsengine.storage.files import write_durably
-from skillsengine.storage.store import Store, StoreError
+from skillsengine.storage.store import Store
 
 MOST_BYTES = 2_000_000
 """A report is mailed and kept: a larger one is made again with less in it."""
 _SPEC_CHARACTERS = 60_000
-
-T = TypeVar("T")
 
 
 class ReportError(Exception):
@@ -108,24 +105,17 @@ def gather(
         scores=scores_of_version(version),
         against=_against(version, store, told.opponent if told else None),
         verdict=told,
-        errors=_try(lambda: _errors(version, catalog, store, amount)),
-        training=_try(lambda: training(version, store, catalog, amount.moments)),
-        lengths=_try(lambda: lengths(version, store)),
+        errors=or_missing(lambda: _errors(version, catalog, store, amount)),
+        training=or_missing(lambda: training(version, store, catalog, amount.moments)),
+        lengths=or_missing(lambda: lengths(version, store)),
         versions=versions(version.model, catalog),
         grid=grid(shown),
         grid_note=note,
-        descent=_try(lambda: descent(version, store, catalog, settings)),
+        descent=or_missing(lambda: descent(version, store, catalog, settings)),
         run=None if version.run_id is None else steps(version.run_id, catalog),
         spec=_cut(spec_of(version.spec, settings)),
         made=now or datetime.now(UTC),
     )
-
-
-def _try(make: Callable[[], T]) -> T | Missing:
-    try:
-        return make()
-    except (FigureMissing, StoreError, FileNotFoundError) as error:
-        return Missing(str(error))
 
 
 def _errors(version: VersionRow, catalog: Catalog, store: Store, amount: Amount) -> Errors:

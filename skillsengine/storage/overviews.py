@@ -14,7 +14,7 @@ from sqlalchemy import case, func, select
 
 from skillsengine.storage.aliases import READY
 from skillsengine.storage.database import Database
-from skillsengine.storage.models import AliasRow, RunRow, StepRow, VersionRow
+from skillsengine.storage.models import AliasRow, CellRow, RunRow, StepRow, VersionRow
 
 CHAMPION = "champion"
 _ON_GPU = ("finetune", "evaluate")
@@ -117,6 +117,20 @@ class Overviews:
         with self._db.reading() as session:
             for row in session.execute(query):
                 found.setdefault(row.experiment, []).append(Scored(*row))
+        return found
+
+    def scored_on(self, experiment: str) -> dict[str, dict[str, int]]:
+        """Adapter -> partition -> labelled ads of its newest cell there, of all that the experiment has scored; partitions in
+        their order."""
+        query = (
+            select(CellRow.adapter_digest, CellRow.partition, CellRow.metrics["labelled_rows"].as_integer())
+            .where(CellRow.experiment == experiment, CellRow.kind == "adapter", CellRow.marked.is_(None))
+            .order_by(CellRow.partition, CellRow.id)
+        )
+        found: dict[str, dict[str, int]] = {}
+        with self._db.reading() as session:
+            for adapter, partition, labelled in session.execute(query):
+                found.setdefault(adapter, {})[partition] = labelled or 0
         return found
 
     def busy_since(self, since: datetime) -> dict[str, Busy]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any
 
 from skillsengine.airflow.ui.access import Access
 from skillsengine.airflow.ui.known import ExperimentDag, SpecProblem
@@ -14,16 +14,14 @@ from skillsengine.airflow.ui.spec_view import SpecView
 from skillsengine.reporting import charts
 from skillsengine.reporting.figures.descent import Descent, descent
 from skillsengine.reporting.figures.lengths import lengths
-from skillsengine.reporting.figures.plain import FigureMissing, Missing
+from skillsengine.reporting.figures.plain import Missing, or_missing
 from skillsengine.reporting.figures.scores import Score
 from skillsengine.reporting.figures.training import training
 from skillsengine.reporting.figures.verdict import Verdict, verdict
 from skillsengine.reporting.figures.versions import Versions, VersionScore
 from skillsengine.settings import Settings
 from skillsengine.storage.catalog import Catalog, VersionRow
-from skillsengine.storage.store import Store, StoreError
-
-T = TypeVar("T")
+from skillsengine.storage.store import Store
 
 
 @dataclass(frozen=True)
@@ -112,8 +110,8 @@ def _version(score: VersionScore, row: VersionRow, experiment: str) -> VersionVi
 
 def _told_of(row: VersionRow, shown: Versions, catalog: Catalog, settings: Settings) -> Chosen:
     store = Store(settings.store_root)
-    trained = _made(lambda: training(row, store, catalog))
-    traced = _made(lambda: descent(row, store, catalog, settings))
+    trained = or_missing(lambda: training(row, store, catalog))
+    traced = or_missing(lambda: descent(row, store, catalog, settings))
     return Chosen(
         row=row,
         verdict=_verdict(row, shown, catalog),
@@ -121,7 +119,7 @@ def _told_of(row: VersionRow, shown: Versions, catalog: Catalog, settings: Setti
         digests=None if isinstance(traced, Missing) else charts.Files(traced.table()),
         loss=trained if isinstance(trained, Missing) else charts.loss(trained),
         throughput=None if isinstance(trained, Missing) else charts.throughput(trained),
-        lengths=_made(lambda: charts.token_lengths(lengths(row, store))),
+        lengths=or_missing(lambda: charts.token_lengths(lengths(row, store))),
     )
 
 
@@ -129,11 +127,3 @@ def _verdict(row: VersionRow, shown: Versions, catalog: Catalog) -> Verdict | No
     """Without the moves to versions that are not shown: their reasons tell those versions' scores."""
     found, numbers = verdict(row, catalog), {each.number for each in shown.versions}
     return found and replace(found, moves=tuple(move for move in found.moves if move.new in numbers))
-
-
-def _made(make: Callable[[], T]) -> T | Missing:
-    """A figure that needs the store, which the API server may not see, or which has lost what is asked for."""
-    try:
-        return make()
-    except (FigureMissing, StoreError, FileNotFoundError) as error:
-        return Missing(str(error))

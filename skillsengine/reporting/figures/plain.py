@@ -6,12 +6,16 @@ import csv
 import io
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from markupsafe import Markup
+
+from skillsengine.storage.store import StoreError
+
+T = TypeVar("T")
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -25,6 +29,14 @@ class Missing:
     """What stands in place of a figure that cannot be made."""
 
     why: str
+
+
+def or_missing(make: Callable[[], T]) -> T | Missing:
+    """A figure that needs the store, which may not be seen from here, or which has lost what is asked for."""
+    try:
+        return make()
+    except (FigureMissing, StoreError, FileNotFoundError) as error:
+        return Missing(str(error))
 
 
 @dataclass(frozen=True)
