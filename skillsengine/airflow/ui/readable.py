@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from fastapi import HTTPException
 
-from skillsengine.airflow.dagfile import read_back
+from skillsengine.airflow.dagfile import Compiled, read_back
 from skillsengine.airflow.ui.access import NOT_FOUND, Access
 from skillsengine.airflow.ui.known import ExperimentDag, SpecProblem, dag_code, experiment_dags
 from skillsengine.airflow.ui.listing import visible_problems
@@ -30,6 +30,8 @@ class Readable:
     sees_runs: bool
     """Without it there are no versions here."""
     spec: SpecView | None
+    compiled: Compiled | None
+    """What the spec's DAG was made of, for whoever may read its code."""
     versions: Versions
     rows: Mapping[int, VersionRow]
     """Those of `versions`, by number."""
@@ -80,6 +82,7 @@ def readable(name: str, access: Access, catalog: Catalog, settings: Settings) ->
         sees_code=code is not None,
         sees_runs=sees_runs,
         spec=spec,
+        compiled=compiled,
         versions=Versions(model, found.metric, shown),
         rows={row.number: row for row in catalog.versions(model) if row.number in numbers} if sees_runs else {},
         hidden=len(found.versions) - len(shown),
