@@ -8,6 +8,8 @@
 | `SKILLSENGINE_DATA_ROOTS` | further folders a spec may read from, joined by the path separator | none |
 | `SKILLSENGINE_AIRFLOW_URL` | address of Airflow's API, for links and run notes; `http://user:password@host` where it asks for a login | none |
 | `SKILLSENGINE_ENV` | name of the overlay `experiments/_env/<name>.yaml` that is laid over every spec | none |
+| `SKILLSENGINE_SERVE_URL` | address of a `skillsengine serve` that the page *Try it* asks: `http://host:8090` | none: a run in Airflow answers |
+| `SKILLSENGINE_SERVE_TOKEN_FILE` | the file with that server's token, the one that it was given as `--token-file` | none |
 """  # noqa: E501
 
 from __future__ import annotations
@@ -40,6 +42,9 @@ class Settings:
     another folder (git-sync does so with each pull). None where nobody named it."""
     environment: str | None = None
     """Name of the overlay; `overlay` is its file."""
+    serve_url: str | None = None
+    """Of a `skillsengine serve`; what is wrong with it is told where it is asked (`serving.client`)."""
+    serve_token_file: Path | None = None
 
     @property
     def experiments(self) -> Path:
@@ -103,8 +108,17 @@ def load_settings(project: Path | None = None) -> Settings:
     roots = tuple(Path(p).resolve() for p in os.environ.get("SKILLSENGINE_DATA_ROOTS", "").split(os.pathsep) if p)
     catalog = os.environ.get("SKILLSENGINE_CATALOG") or f"sqlite:///{home / 'catalog.db'}"
     airflow_url = os.environ.get("SKILLSENGINE_AIRFLOW_URL") or None
+    token_file = os.environ.get("SKILLSENGINE_SERVE_TOKEN_FILE")
     return Settings(
-        project, home, catalog, roots, airflow_url, as_named, environment=os.environ.get("SKILLSENGINE_ENV") or None
+        project,
+        home,
+        catalog,
+        roots,
+        airflow_url,
+        as_named,
+        environment=os.environ.get("SKILLSENGINE_ENV") or None,
+        serve_url=os.environ.get("SKILLSENGINE_SERVE_URL") or None,
+        serve_token_file=Path(token_file).resolve() if token_file else None,
     )
 
 

@@ -1,5 +1,5 @@
 """Experiment -> its two DAGs: `<name>` trains, scores and registers; `<name>.evaluations` scores versions on a
-partition.
+partition. A third one, in which people try a version on a text, stands in `trying`.
 
 Called by every compiled DAG file, in the processes that parse it thousands of times a day: keep it light.
 """
@@ -26,7 +26,7 @@ _ACTIVE_RUNS = 4
 """More than one, or a run that waits for its data for days would hold up whoever triggers another one by hand. What
 must not run twice at once is each single task: `max_active_tis_per_dag`."""
 _MAX_RETRY_DELAY = timedelta(hours=1)
-_STEPS = 16
+STEPS = 16
 """More than a DAG has tasks: `resources.priority` weighs more than how far a run is."""
 _LOOK_SECONDS = 60.0
 _LIGHT_TIMEOUT = timedelta(minutes=30)
@@ -74,7 +74,7 @@ def _retrain(experiment: Experiment, doc: str, shared: dict[str, Any]) -> DAG:
                 outlets=outlets,
                 max_active_tis_per_dag=1,
                 **shared,
-                **_stage_settings(experiment, name),
+                **stage_settings(experiment, name),
             )
             if before is not None:
                 before >> task
@@ -102,7 +102,7 @@ def _sweep(experiment: Experiment, sweep: Sweep, before: Any, shared: dict[str, 
         max_active_tis_per_dag=sweep.parallel,
         map_index_template="{{ task.tried }}",
         **shared,
-        **_stage_settings(experiment, "finetune"),
+        **stage_settings(experiment, "finetune"),
     ).expand(trial=trials.output)
     # A trial that diverged is skipped. One that failed by chance stops the run: what is selected must not depend on it.
     select = ExperimentTask(
@@ -130,7 +130,7 @@ def _evaluations(experiment: Experiment, doc: str, shared: dict[str, Any]) -> DA
     ) as dag:
         before = _wait(experiment, "evaluations", shared)
         for name in EVALUATIONS:
-            task = ExperimentTask(task_id=name, kind="evaluations", **shared, **_stage_settings(experiment, name))
+            task = ExperimentTask(task_id=name, kind="evaluations", **shared, **stage_settings(experiment, name))
             if before is not None:
                 before >> task
             before = task
@@ -186,7 +186,7 @@ def _weigh(dag: DAG, priority: int) -> None:
     a chain of tasks has under Airflow's own rules: an experiment that asks for nothing gets no more than its neighbours.
     """
     for place, task in enumerate(dag.topological_sort(), start=1):
-        task.priority_weight = (priority - 1) * _STEPS + place
+        task.priority_weight = (priority - 1) * STEPS + place
 
 
 def _when(schedule: str, experiment: Experiment) -> tuple[Any, datetime | None]:
@@ -215,7 +215,7 @@ def _report(kind: Kind, shared: dict[str, Any]) -> Any:
     return report.as_teardown()
 
 
-def _stage_settings(experiment: Experiment, task: str) -> dict[str, Any]:
+def stage_settings(experiment: Experiment, task: str) -> dict[str, Any]:
     """What the task of a stage departs in from the experiment's own resources."""
     stages: dict[str, StageResources] = dict(experiment.resources.stages)  # type: ignore[arg-type]  # narrower keys
     own = stages.get(resources_of(task), StageResources())

@@ -27,8 +27,10 @@ SPEC = {spec}
 RESOLVED = {resolved}
 
 from skillsengine.airflow.dag import build  # noqa: E402
+from skillsengine.airflow.trying import build_try  # noqa: E402
 
 retrain, evaluations = build(RESOLVED, source={source!r}, digest={digest!r}, project={project!r})
+attempts = build_try(RESOLVED, project={project!r})
 """
 
 _BROKEN = """\

@@ -58,7 +58,7 @@ def open_for(request: Request, experiment: Experiment, settings: Settings, kind:
     from skillsengine.pipeline.plan import RunOptions
     from skillsengine.pipeline.run import open_run
 
-    logging.getLogger("alembic").setLevel(logging.WARNING)  # it would open every task's log with its own doings
+    quiet()
     return open_run(
         experiment,
         dag_id=request.dag_id,
@@ -74,6 +74,11 @@ def open_for(request: Request, experiment: Experiment, settings: Settings, kind:
         overrides=request.overrides,
         connect=airflow_connect,
     )
+
+
+def quiet() -> None:
+    """Libraries that would tell their own doings in a task's log."""
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # the catalog is opened first thing
 
 
 def partitions_there(experiment: Experiment, settings: Settings) -> list[str]:

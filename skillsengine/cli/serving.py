@@ -11,6 +11,7 @@ from skillsengine.cli.adapters import BatchSize, Device, Version
 from skillsengine.cli.console import fail, out, settings_for
 from skillsengine.pipeline.heavy import import_heavy
 from skillsengine.serving.named import find
+from skillsengine.serving.token import read_token
 
 
 def add_to(app: typer.Typer) -> None:
@@ -47,7 +48,7 @@ def serve(
     server = import_heavy("skillsengine.serving.server")
     if token_file is not None and no_token:
         raise fail("--token-file and --no-token: either clients must send a token, or not. Leave one out.")
-    token = None if token_file is None else server.read_token(token_file)
+    token = None if token_file is None else read_token(token_file)
     bound = server.listen(host, port)
     if token is None and not no_token and not server.is_loopback(bound):
         raise fail(

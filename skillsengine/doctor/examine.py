@@ -14,6 +14,7 @@ from skillsengine.doctor.patience import NoAnswer, NotBegun, Patience
 from skillsengine.doctor.queues import examine_queues
 from skillsengine.doctor.registry import examine_versions, look_at_catalog
 from skillsengine.doctor.shown import examine_orphans, examine_shown
+from skillsengine.doctor.try_server import examine_try_server
 from skillsengine.pipeline.plan import PlanError, find_sources
 from skillsengine.settings import Settings
 from skillsengine.sources.errors import SourceError, SourceUnavailable, SourceUnread
@@ -40,6 +41,7 @@ def examine(specs: Checked, settings: Settings, *, whole: bool = True) -> Iterat
     yield said
     yield from examine_machine(settings, experiments)
     yield from of_group("Airflow", _airflow(specs, loaded, settings, whole))
+    yield from of_group("Airflow", examine_try_server(settings))
     yield from of_group("specs", _specs(specs, settings, catalog))
     yield from of_group("specs", _bases(loaded, settings))
     if whole and catalog is not None:

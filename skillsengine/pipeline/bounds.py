@@ -4,6 +4,8 @@ from __future__ import annotations
 
 MOST_CELLS = 500
 """Cells of one run: what is asked for stands in the catalog and in Airflow's form."""
+MOST_TRIED = 20_000
+"""Characters of a text that a version is tried on in Airflow: it stands in the run's configuration. Five times a long ad."""
 _SCORING = ("gate", "promote", "score")
 
 

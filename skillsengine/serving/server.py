@@ -8,7 +8,6 @@ import signal
 import socket
 import threading
 from collections.abc import Callable
-from pathlib import Path
 
 import uvicorn
 
@@ -45,21 +44,6 @@ def address_of(bound: socket.socket) -> str:
     """`http://127.0.0.1:8090`."""
     host, port = bound.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-def read_token(path: Path) -> str:
-    """The token that a file holds. Raises StageError."""
-    try:
-        token = path.read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise StageError(
-            f"--token-file {path}: cannot be read ({error}). Write one, such as: openssl rand -hex 32 > {path}"
-        ) from error
-    if len(token) < 16 or any(map(str.isspace, token)):
-        raise StageError(
-            f"--token-file {path}: a token is one word of at least 16 letters. Write one: openssl rand -hex 32 > {path}"
-        )
-    return token
 
 
 def run(

@@ -19,11 +19,13 @@ def read(project: Path) -> DagBag:
 def test_a_broken_spec_is_an_error_of_its_own_and_all_other_dags_are_there(tmp_path: Path) -> None:
     write_spec(tmp_path, "good")
     write_spec(tmp_path, "late")
-    assert set(read(tmp_path).dag_ids) == {"good", "good.evaluations", "late", "late.evaluations"}
+    assert set(read(tmp_path).dag_ids) == {
+        f"{name}{kind}" for name in ("good", "late") for kind in ("", ".evaluations", ".try")
+    }
     write_spec(tmp_path, "late", "train: {lerning_rate: 1}\n")
     write_spec(tmp_path, "never", "nonsense\n", folder="team")
     bag = read(tmp_path)
-    assert set(bag.dag_ids) == {"good", "good.evaluations", "late", "late.evaluations"}
+    assert set(bag.dag_ids) == {f"{name}{kind}" for name in ("good", "late") for kind in ("", ".evaluations", ".try")}
     errors = {Path(name).name: text for name, text in bag.import_errors.items()}
     assert set(errors) == {"late.yaml.py", "never.yaml.py"}
     assert errors["late.yaml.py"].startswith(

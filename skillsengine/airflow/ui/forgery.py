@@ -10,14 +10,16 @@ made for this user and this browser. The browser is known by a cookie of ours, s
 from __future__ import annotations
 
 import secrets
+from typing import Any
 from urllib.parse import urlsplit
 
 from airflow.api_fastapi.auth.tokens import get_signing_key
 from fastapi import HTTPException, Request, Response
 from itsdangerous import BadSignature, SignatureExpired, URLSafeTimedSerializer
 
-from skillsengine.airflow.ui.access import Asking
+from skillsengine.airflow.ui.access import Access, Asking
 from skillsengine.airflow.ui.links import Links
+from skillsengine.airflow.ui.pages import page
 
 COOKIE = "_skillsengine"
 FIELD = "forgery_token"
@@ -36,6 +38,14 @@ def token_for(request: Request, response: Response, user_id: str) -> str:
         secure = request.url.scheme == "https"
         response.set_cookie(COOKIE, browser, path=path, httponly=True, samesite="strict", secure=secure)
     return _serializer().dumps([user_id, browser])
+
+
+def page_with_form(request: Request, access: Access, template: str, **context: Any) -> Response:
+    """A page whose forms send back `forgery_token` in the field `forgery_field`."""
+    holder = Response()
+    token = token_for(request, holder, access.user_id)
+    cookie = {name: value for name, value in holder.headers.items() if name == "set-cookie"}
+    return page(request, template, headers=cookie, forgery_field=FIELD, forgery_token=token, **context)
 
 
 async def unforged(request: Request, access: Asking) -> None:

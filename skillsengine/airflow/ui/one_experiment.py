@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, HTTPException, Query, Request
 from starlette.responses import Response
 
+from skillsengine.airflow.trying import SUFFIX
 from skillsengine.airflow.ui.access import NOT_FOUND, Access, Asking, checked_name
 from skillsengine.airflow.ui.experiment_view import experiment_view
 from skillsengine.airflow.ui.installation import Installed, Records
@@ -21,7 +22,8 @@ from skillsengine.storage.catalog import Catalog
 router = APIRouter()
 
 Version = Annotated[int | None, Query(ge=1, le=10**9)]
-_EVALUATIONS = ".evaluations"
+_OTHERS = (".evaluations", SUFFIX)
+"""What the ids of an experiment's other DAGs end with."""
 
 
 @router.get("/experiments/{name}")
@@ -48,7 +50,7 @@ def dag_tab(
     """The tab that Airflow shows on every DAG, ours or not."""
     if dag_id not in access.readable:
         raise HTTPException(404, "There is no such DAG, or you may not read it.")
-    name = dag_id.removesuffix(_EVALUATIONS)
+    name = next((dag_id.removesuffix(other) for other in _OTHERS if dag_id.endswith(other)), dag_id)
     if name not in experiment_dags(access.session, name):
         return page(request, "other_dag.html", dag_id=dag_id)
     return _shown(request, name, access, catalog, settings, version)

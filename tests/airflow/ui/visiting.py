@@ -32,6 +32,7 @@ def set_up_airflow() -> list[tuple[str, str]]:
     from airflow.configuration import conf
     from airflow.models import import_all_models
     from airflow.models.base import Base
+    from airflow.utils.db import synchronize_log_template
 
     import_all_models()
     if settings.engine is None:
@@ -43,6 +44,8 @@ def set_up_airflow() -> list[tuple[str, str]]:
         conf.set(section, name, value)
     with AirflowTables() as tables:
         tables.teams("red", "blue")
+        synchronize_log_template(session=tables.session)  # a run that the pages start names one
+        tables.session.commit()
     purge_cached_app()
     init_auth_manager()
     return list(options)
