@@ -86,12 +86,17 @@ const skillsengineCharts = (() => {
           pointRadius: series.dots ? 3 : 0,
           pointHitRadius: 12,
           tension: 0,
+          clip: 6, // or the first and the last dot are halves
         })),
       },
       options: {
         interaction: { mode: "nearest", axis: "x", intersect: false },
         scales: {
-          x: axis(colours, data.x, { grid: { display: false }, scale: { type: "linear", min: 0, max: last } }),
+          x: axis(colours, data.x, {
+            grid: { display: false },
+            scale: { type: "linear", min: 0, max: last },
+            ticks: { precision: 0 },
+          }),
           y: axis(colours, data.y, { scale: { beginAtZero: data.zero, grace: "5%" }, ticks: { callback: short } }),
         },
         plugins: {
