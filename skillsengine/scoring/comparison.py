@@ -48,12 +48,8 @@ def compare(
     """
     if metric not in METRICS:
         raise ComparisonError(f"{metric}: no score to compare by; it is one of {', '.join(METRICS)}.")
-    known_a, known_b = _by_identity(predictions_a), _by_identity(predictions_b)
-    shared = [
-        (row, known_b[identity])
-        for identity, row in known_a.items()
-        if identity in known_b and row["gold"] is not None and known_b[identity]["gold"] is not None
-    ]
+    pairs = paired(predictions_a, predictions_b)
+    shared = [(a, b) for a, b in pairs if a["gold"] is not None and b["gold"] is not None]
     other = [a["id"] for a, b in shared if skill_set(a["gold"]) != skill_set(b["gold"])]
     if other:
         raise ComparisonError(
@@ -67,6 +63,14 @@ def compare(
     return Comparison(
         metric, len(shared), getattr(scores_a, metric), getattr(scores_b, metric), scores_a, scores_b, ads
     )
+
+
+def paired(
+    predictions_a: Sequence[Mapping[str, Any]], predictions_b: Sequence[Mapping[str, Any]]
+) -> list[tuple[Mapping[str, Any], Mapping[str, Any]]]:
+    """(row of a, row of b) of each ad that both were asked for, with or without labels, in the order of a."""
+    known_a, known_b = _by_identity(predictions_a), _by_identity(predictions_b)
+    return [(row, known_b[identity]) for identity, row in known_a.items() if identity in known_b]
 
 
 def _by_identity(predictions: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str, int], Mapping[str, Any]]:

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Scope
 
-from skillsengine.airflow.ui import all_experiments, matrix_page, one_experiment, try_it
+from skillsengine.airflow.ui import all_experiments, compare, errors_page, matrix_page, one_experiment, try_it
 from skillsengine.airflow.ui.errors import answer_errors
 from skillsengine.airflow.ui.links import FIGURES, STATIC
 from skillsengine.airflow.ui.shield import PUBLIC, Shield
@@ -21,6 +21,8 @@ def make_app() -> ASGIApp:
     app = FastAPI(title="skillsengine", docs_url=None, redoc_url=None, openapi_url=None)
     app.include_router(all_experiments.router)
     app.include_router(one_experiment.router)
+    app.include_router(compare.router)
+    app.include_router(errors_page.router)
     app.include_router(matrix_page.router)
     app.include_router(try_it.router)
     app.mount("/static", _Static(STATIC), name="static")

@@ -46,23 +46,30 @@ def difference(
 
 def measure(found: Comparison, our_name: str, their_name: str) -> Difference:
     """How sure the difference of a comparison (of at least one ad) is."""
+    return measures(found, our_name, their_name, (found.metric,))[found.metric]
+
+
+def measures(found: Comparison, our_name: str, their_name: str, metrics: Sequence[str]) -> dict[str, Difference]:
+    """The same by several scores, whatever the comparison itself is by."""
     # By name: scipy is imported by those who compare, not by every command.
     intervals = import_heavy("skillsengine.scoring.intervals")
     a, b = (intervals.counts((ad[0], ad[side]) for ad in found.ads) for side in (1, 2))
-    told = intervals.difference(a, b, found.metric)
-    return Difference(
-        metric=found.metric,
-        ads=found.rows,
-        gold_skills=found.scores_a.gold_skills,
-        a=found.a,
-        b=found.b,
-        value=told.value,
-        low=told.interval.low,
-        high=told.interval.high,
-        p_value=told.p_value,
-        is_one=told.is_one,
-        text=intervals.describe(told, our_name, their_name),
-    )
+    return {
+        metric: Difference(
+            metric=metric,
+            ads=found.rows,
+            gold_skills=found.scores_a.gold_skills,
+            a=getattr(found.scores_a, metric),
+            b=getattr(found.scores_b, metric),
+            value=told.value,
+            low=told.interval.low,
+            high=told.interval.high,
+            p_value=told.p_value,
+            is_one=told.is_one,
+            text=intervals.describe(told, our_name, their_name),
+        )
+        for metric, told in intervals.differences(a, b, metrics).items()
+    }
 
 
 def versus(ours: Artifact, theirs: Artifact, our_name: str, their_name: str) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,8 @@ from skillsengine.reporting.figures.marks import Elsewhere, Segment, mark_skills
 from skillsengine.reporting.figures.plain import FigureMissing, Table
 from skillsengine.reporting.figures.scores import Score, score
 from skillsengine.scoring.frequent import KINDS, frequent
+from skillsengine.scoring.matching import normalize_skill
+from skillsengine.scoring.slices import slice_names
 from skillsengine.stages.rows import read_rows
 from skillsengine.storage.catalog import Catalog, CellRow, VersionRow
 from skillsengine.storage.store import Store
@@ -42,6 +44,20 @@ class Ad:
     """Skills of it that do not stand in the text word for word."""
     cut: bool
     """Whether the text is longer than what is shown."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which of the ads with errors are asked for: those that all of it fits."""
+
+    kind: str | None = None
+    """Ads with an error of this kind: `missed`, `invented` or `boundary`."""
+    skill: str = ""
+    """Ads on which the error (of `kind`, else of any) is about this very skill."""
+    query: str = ""
+    """Words that the ad's text or id holds, all of them, in upper or lower case."""
+    slice: str = ""
+    """`length=short`, as `scoring.slices` names them."""
 
 
 @dataclass(frozen=True)
@@ -116,20 +132,21 @@ def errors(
     cell: CellRow,
     store: Store,
     *,
+    choice: Choice | None = None,
     most_frequent: int = 20,
     most_ads: int = 12,
     first_ad: int | None = None,
-    kind: str | None = None,
     most_characters: int = 4_000,
 ) -> Errors:
-    """Of a labelled cell. Ads are those with an error (of `kind`, if it is given): `most_ads` from `first_ad` on, or
-    with None so many from all over the partition. Of a longer ad the first `most_characters` are shown.
+    """Of a labelled cell. Ads are those with an error that `choice` fits: `most_ads` from `first_ad` on, or with None so many
+    from all over the partition. Of a longer ad the first `most_characters` are shown.
 
-    Raises FigureMissing where the store has lost the evaluation.
+    Raises FigureMissing where the store has lost the evaluation, or, with a query, the texts of the ads.
     """
+    choice = choice or Choice()
     lines = error_lines(version, cell, store)
     found = {name: frequent(lines, name) for name in KINDS}
-    wrong = [line for line in lines if any(line[name] for name in ([kind] if kind else KINDS))]
+    wrong = chosen_lines(lines, choice, cell, store)
     chosen = _spread(wrong, most_ads) if first_ad is None else wrong[first_ad : first_ad + most_ads]
     told = cell.metrics
     return Errors(
@@ -150,6 +167,68 @@ def errors(
     )
 
 
+def chosen_lines(lines: Sequence[dict[str, Any]], choice: Choice, cell: CellRow, store: Store) -> list[dict[str, Any]]:
+    """Those of `error_lines` that a choice fits, in their order.
+
+    Raises FigureMissing where the texts of the ads are needed and gone.
+    """
+    kinds = [choice.kind] if choice.kind else KINDS
+    kept = [line for line in lines if any(line[kind] for kind in kinds)]
+    if choice.skill:
+        name = normalize_skill(choice.skill)
+        kept = [line for line in kept if any(name in _names(error) for kind in kinds for error in line[kind])]
+    if choice.slice:
+        there = _in_slice(choice.slice, cell, store)
+        kept = [line for line in kept if _identity(line) in there]
+    words = choice.query.casefold().split()
+    if words:
+        told = {_identity(line): str(line["id"]) for line in kept}
+        held = {
+            name
+            for name, text in _texts(told, cell, store)
+            if all(w in f"{told[name]} {text}".casefold() for w in words)
+        }
+        kept = [line for line in kept if _identity(line) in held]
+    return kept
+
+
+def error_table(lines: Iterable[Mapping[str, Any]], kind: str | None = None) -> Table:
+    """Every error of these lines, or every one of a kind."""
+    rows = (
+        (line["id"], each, *(error if each == "boundary" else (error, None)))
+        for line in lines
+        for each in ([kind] if kind else KINDS)
+        for error in line[each]
+    )
+    return Table(("ad", "kind", "skill", "extracted as"), tuple(rows))
+
+
+def _names(error: str | Sequence[str]) -> tuple[str, ...]:
+    return tuple(map(normalize_skill, (error,) if isinstance(error, str) else error))
+
+
+def _identity(line: Mapping[str, Any]) -> tuple[str, str]:
+    return str(line["id"]), str(line["key"])
+
+
+def _in_slice(name: str, cell: CellRow, store: Store) -> set[tuple[str, str]]:
+    evaluated = store.get("evaluate", cell.artifact_digest)
+    labelled = [row for row in predictions(evaluated) if row["gold"] is not None] if evaluated else []
+    return {_identity(row) for row, names in zip(labelled, slice_names(labelled), strict=True) if name in names}
+
+
+def _texts(wanted: Container[tuple[str, str]], cell: CellRow, store: Store) -> Iterator[tuple[tuple[str, str], str]]:
+    formatted = store.get("format", cell.data_digest)
+    if formatted is None:
+        raise FigureMissing(
+            f"the ads of {cell.partition} are no longer in the store, so nothing can be looked for in their texts. A run or a "
+            "backfill on the partition formats it again."
+        )
+    for row in read_rows(formatted):
+        if (row.id, row.key) in wanted:
+            yield (row.id, row.key), row.text
+
+
 def _spread(lines: Sequence[dict[str, Any]], most: int) -> Sequence[dict[str, Any]]:
     """At most so many, evenly from all over: the first ads of a month are often of one source."""
     if len(lines) <= most:
@@ -158,12 +237,16 @@ def _spread(lines: Sequence[dict[str, Any]], most: int) -> Sequence[dict[str, An
 
 
 def _ads(lines: Iterable[Mapping[str, Any]], cell: CellRow, store: Store, most: int) -> tuple[Ad, ...]:
-    wanted = {(line["id"], line["key"]): line for line in lines}
-    evaluated, formatted = store.get("evaluate", cell.artifact_digest), store.get("format", cell.data_digest)
-    answers = {(row["id"], row["key"]): row for row in predictions(evaluated)} if evaluated else {}
-    texts = {}
-    if formatted is not None:
-        texts = {(row.id, row.key): row.text for row in read_rows(formatted) if (row.id, row.key) in wanted}
+    wanted = {_identity(line): line for line in lines}
+    evaluated = store.get("evaluate", cell.artifact_digest)
+    rows = predictions(evaluated) if evaluated else ()
+    answers = {_identity(row): row for row in rows if _identity(row) in wanted}
+    texts: dict[tuple[str, str], str] = {}
+    if store.get("format", cell.data_digest) is not None:
+        for name, text in _texts(wanted, cell, store):
+            texts[name] = text
+            if len(texts) == len(wanted):
+                break
     return tuple(_ad(line, texts.get(name, ""), answers.get(name, {}), most) for name, line in wanted.items())
 
 
