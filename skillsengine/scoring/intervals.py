@@ -24,8 +24,8 @@ from skillsengine.scoring.matching import skill_set
 METRICS = ("f1", "precision", "recall")
 CONFIDENCE = 0.95
 RESAMPLES = 2_000
-_BATCH = 200
-"""Resamples that are computed at once: memory is 8 bytes times this times the ads."""
+_AT_ONCE = 2_000_000
+"""Ads drawn of the resamples that are computed at once, 8 bytes each, some times over. How many changes no number."""
 _SEED = 20_240_229
 
 Counts = NDArray[np.int64]
@@ -127,13 +127,17 @@ def _sums(ads: Counts, drawn: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.stack([ads[:, column][drawn].sum(axis=-1) for column in range(ads.shape[1])], axis=-1)
 
 
+def _batch(ads: int) -> int:
+    return max(1, min(200, _AT_ONCE // ads))
+
+
 def _bootstrap(count: int, statistic: object, confidence: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """(low, high) of each number that the statistic has."""
     found = bootstrap(
         (np.arange(count),),
         lambda drawn, axis=-1: statistic(drawn),  # type: ignore[operator]
         n_resamples=RESAMPLES,
-        batch=_BATCH,
+        batch=_batch(count),
         vectorized=True,
         confidence_level=confidence,
         method="percentile",
@@ -157,7 +161,7 @@ def _p_values(a: Counts, b: Counts, metrics: Sequence[str]) -> NDArray[np.float6
         permutation_type="samples",
         vectorized=True,
         n_resamples=RESAMPLES,
-        batch=_BATCH,
+        batch=_batch(count),
         alternative="two-sided",
         rng=np.random.default_rng(_SEED),
     )

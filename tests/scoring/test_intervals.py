@@ -114,6 +114,13 @@ def test_several_scores_at_once_are_those_of_each(ads: int) -> None:
         assert intervals.differences(a, other) == {metric: difference(a, other, metric) for metric in intervals.METRICS}
 
 
+def test_a_small_memory_changes_no_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    a, b = subject(gold(90), 0.7, 1.0, 1), subject(gold(90), 0.5, 1.0, 2)
+    found = intervals.differences(a, b), interval(a, "f1")
+    monkeypatch.setattr(intervals, "_AT_ONCE", 90 * 37)
+    assert (intervals.differences(a, b), interval(a, "f1")) == found
+
+
 def test_other_ads_are_refused() -> None:
     with pytest.raises(ValueError, match="the same ads with the same gold skills"):
         difference(np.array([[1, 1, 1]]), np.array([[2, 1, 1]]), "f1")
