@@ -112,10 +112,14 @@ def _run(row: Any) -> FillRun:
 
 def _pairs(conf: Mapping[str, Any]) -> frozenset[Pair]:
     """What the form of a run was filled in with (`asked_of_runs`), whoever wrote it."""
-    cells = [str(each).partition("@") for each in conf.get("cells") or ()]
+    cells = [each.partition("@") for each in _texts(conf.get("cells"))]
     if not cells and not conf.get("partition"):
-        cells = [(str(each), "@", STATIC_KEY) for each in conf.get("versions") or ()]
+        cells = [(each, "@", STATIC_KEY) for each in _texts(conf.get("versions"))]
     return frozenset((int(number), key) for number, _, key in cells if number.isdecimal() and len(number) < 10)
+
+
+def _texts(value: Any) -> list[str]:
+    return [str(each) for each in value] if isinstance(value, list) else []
 
 
 @dataclass(frozen=True)

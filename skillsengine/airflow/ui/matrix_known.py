@@ -10,7 +10,7 @@ from hashlib import sha256
 from typing import Annotated
 
 from fastapi import HTTPException
-from pydantic import AfterValidator, BaseModel, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError
 
 from skillsengine.airflow.ui.access import Access
 from skillsengine.airflow.ui.fills import Fills, fills
@@ -43,7 +43,7 @@ class Ask(BaseModel):
     metric: Annotated[str, AfterValidator(_checked)] = "f1"
     first: str = Field("", alias="from", max_length=20)
     last: str = Field("", alias="to", max_length=20)
-    drift: int | None = Field(None, ge=1, le=10**9)
+    drift: Annotated[int | None, Field(ge=1, le=10**9), BeforeValidator(lambda told: told or None)] = None
     """The version whose drift is told; by default the champion, else the newest."""
 
 
@@ -144,3 +144,8 @@ def _shown(partitions: Mapping[str, Presence], ask: Ask, lines: int) -> dict[str
     if begin >= end:
         raise HTTPException(422, f"from {ask.first} is after to {ask.last}: change them over.")
     return {key: partitions[key] for key in keys[max(begin, end - most) : end]}
+
+
+def usual_first(keys: Sequence[str]) -> str:
+    """The first of the partitions that are shown where nobody says which."""
+    return keys[max(0, len(keys) - _USUAL)]

@@ -30,7 +30,7 @@ class Shown(Ask):
     """With what came of the button."""
 
     made: list[str] = Field([], max_length=100)
-    """Ids of the runs that were created."""
+    """Ids of the runs that were created; told of while they go on."""
     already: str = Field("", max_length=250)
     """Of the one that is at it, so that none was."""
 
@@ -56,7 +56,7 @@ def matrix(
     known = look(checked_name(name), ask, access, catalog, settings, datetime.now(UTC))
     view = matrix_view(known, ask.metric, ask.drift, access)
     here, query = Links.of(request).matrix(name), _query(ask)
-    runs = {run.run_id: run for run in (*known.fills.active, *filter(None, [known.fills.last]))}
+    runs = {run.run_id: run for run in known.fills.active}
     return page_with_form(
         request,
         access,

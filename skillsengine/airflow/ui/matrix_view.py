@@ -9,7 +9,7 @@ from itertools import groupby
 
 from skillsengine.airflow.ui.access import Access
 from skillsengine.airflow.ui.fills import FillRun
-from skillsengine.airflow.ui.matrix_known import Known
+from skillsengine.airflow.ui.matrix_known import Known, usual_first
 from skillsengine.pipeline.bounds import MOST_CELLS
 from skillsengine.pipeline.fill_cost import SUBJECTS, FillCost
 from skillsengine.pipeline.filling import Pair, runs_for
@@ -105,6 +105,8 @@ class MatrixView:
     grid: Grid
     metrics: Mapping[str, str]
     """Name -> in words."""
+    usual_first: str
+    """The first partition that is shown where nobody says which."""
     years: Sequence[tuple[str, int]]
     """(year, how many columns stand below it)."""
     columns: Sequence[Column]
@@ -148,6 +150,7 @@ def matrix_view(known: Known, metric: str, drift: int | None, access: Access) ->
         known=known,
         grid=drawn,
         metrics={name: _NAMES.get(name, name.replace("_", " ")) for name in METRICS},
+        usual_first=usual_first(known.keys) if known.keys else "",
         years=[(year, len(list(keys))) for year, keys in groupby(key[:4] for key in found.partitions if key[5:])],
         columns=columns,
         versions=[row for row in reversed(rows) if row.number is not None],
@@ -227,8 +230,8 @@ def _work(known: Known) -> dict[Pair, Spot]:
 def _strip(known: Known, measured: set[int], wanted: int | None) -> DriftStrip | None:
     champion = known.found.aliases.get("champion")
     usual = champion if champion in measured else max(measured, default=None)
-    number = wanted if wanted is not None else usual
-    return drift_strip(known.matrix, number) if number in measured and number is not None else None
+    number = wanted if wanted in measured else usual
+    return None if number is None else drift_strip(known.matrix, number)
 
 
 def _at_work(run: FillRun, known: Known) -> AtWork:

@@ -88,7 +88,10 @@
   /* Another score or range is shown as soon as it is chosen. */
   const view = document.querySelector("form[data-view]");
   view.classList.add("instant");
-  view.addEventListener("change", () => view.requestSubmit());
+  view.addEventListener("change", () => {
+    const asked = new URLSearchParams([...new FormData(view)].filter(([, value]) => value));
+    location.assign(`${view.action}?${asked}`);
+  });
 
   /* What the button would do of the versions that are ticked. */
   let newest = 0;
@@ -164,7 +167,7 @@
       const its = found.getElementById(part.id);
       if (its && its.innerHTML !== part.innerHTML) part.replaceChildren(...its.childNodes);
     }
-    const [olds, news] = [box.rows ?? box.querySelectorAll("tr"), fresh.querySelectorAll("tr")];
+    const [olds, news] = [box.querySelectorAll("tr"), fresh.querySelectorAll("tr")];
     const same = olds.length === news.length && [...olds].every((row, y) => row.cells.length === news[y].cells.length);
     if (!same) box.replaceChildren(...fresh.childNodes);
     else [...olds].forEach((row, y) => [...row.cells].forEach((cell, x) => exchange(cell, news[y].cells[x])));
@@ -172,8 +175,10 @@
     start();
     if (ticks().some((tick) => !tick.checked)) count();
   }
+  const ticksIn = (cell) => cell.querySelectorAll("input").length;
   function exchange(old, fresh) {
-    if (old.className === fresh.className && old.textContent === fresh.textContent && count(old) === count(fresh)) return;
+    const alike = old.className === fresh.className && old.textContent === fresh.textContent;
+    if (alike && ticksIn(old) === ticksIn(fresh)) return;
     const focused = old.contains(document.activeElement);
     const unticked = old.querySelector("input")?.checked === false;
     old.replaceWith(fresh);
@@ -182,9 +187,6 @@
     if (focused) {
       held(fresh).tabIndex = 0;
       held(fresh).focus({ preventScroll: true });
-    }
-    function count(cell) {
-      return cell.querySelectorAll("input").length;
     }
   }
   function start() {
