@@ -48,16 +48,18 @@ def verify_artifacts(settings: Settings, day: str) -> dict[str, Any]:
 
 def send_offline_runs(settings: Settings, day: str) -> dict[str, Any]:
     """Weights & Biases runs that were kept offline. What cannot be sent stays for tomorrow and fails nothing."""
-    from skillsengine.storage import housekeeping
+    from skillsengine.tracking.sync import send_kept_runs
 
-    result = housekeeping.send_offline_runs(settings.home)
+    result = send_kept_runs(settings.home)
     if result is None:
         log.info("WANDB_API_KEY is not set: offline runs of Weights & Biases stay where they are")
         return {"sent": 0, "failed": 0}
     for name, reason in result.failed.items():
         log.warning("%s was not sent: %s", name, reason)
-    log.info("sent %d runs", len(result.sent))
-    return {"sent": len(result.sent), "failed": len(result.failed)}
+    if result.stopped:
+        log.warning("%d runs were not tried: %s", len(result.left), result.stopped)
+    log.info("sent %d runs; %d are going on", len(result.sent), result.going_on)
+    return {"sent": len(result.sent), "failed": len(result.failed) + len(result.left)}
 
 
 CHORES: Mapping[str, Chore] = {

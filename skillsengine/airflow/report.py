@@ -165,13 +165,15 @@ def leave_report(run: Run) -> Path | None:
     Never a reason to fail: the run is over, and `skillsengine report` can be asked again.
     """
     try:
+        from skillsengine.pipeline.shown import show_report
         from skillsengine.reporting.report import make_report, report_place, write_report
 
         version = run.catalog.find_version(run.experiment.model_name, run.plan.adapter.digest)
         if version is None or version.state != "ready":
             return None
         place = report_place(run.store, version)
-        write_report(place, make_report(version, run.catalog, run.store, run.settings))
+        page = make_report(version, run.catalog, run.store, run.settings)
+        write_report(place, page)
         run.catalog.set_run_data(run.id, report=str(place))
     except Exception:
         model = run.experiment.model_name
@@ -180,6 +182,7 @@ def leave_report(run: Run) -> Path | None:
         )
         return None
     log.info("report: %s", place)
+    show_report(version, run.experiment, run.settings, run.run_id, page)
     return place
 
 

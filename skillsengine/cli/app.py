@@ -28,6 +28,7 @@ from skillsengine.cli import (
     schema,
     serving,
     specs,
+    sync,
 )
 from skillsengine.cli.console import USER_ERRORS, err, fail, out
 
@@ -56,6 +57,7 @@ for part in (
     adapters,
     serving,
     merging,
+    sync,
     diagnosis,
     platform,
     pausing,

@@ -9,6 +9,7 @@ import typer
 
 from skillsengine.cli.console import fail, out, settings_for
 from skillsengine.cli.registry import Reference, find_version
+from skillsengine.pipeline.shown import show_alias
 from skillsengine.storage.catalog import Catalog
 
 CHAMPION = "champion"
@@ -26,13 +27,15 @@ def promote(reference: Reference, reason: Why = None, alias: Alias = CHAMPION) -
 
     Example: `skillsengine promote job-skills-demo@3 --reason "scores confirmed by the team"`
     """
-    version, catalog = find_version(reference, settings_for())
+    settings = settings_for()
+    version, catalog = find_version(reference, settings)
     before = catalog.alias(version.model, alias)
     if not catalog.set_alias(version.model, alias, version.number, _by_hand(reason), expect=before):
         out.print(f"{version.model}@{alias} is version {version.number} already")
         return
     came = f", it was {before}" if before is not None else ""
     out.print(f"{version.model}@{alias} is now version {version.number}{came}")
+    show_alias(version, alias, settings, "by hand", _by_hand(reason))
 
 
 def rollback(
@@ -46,8 +49,11 @@ def rollback(
     """
     if "@" in model:
         raise fail(f"rollback takes a model and no version: write `skillsengine rollback {model.partition('@')[0]}`.")
-    came, now = Catalog.open(settings_for().catalog_url).roll_back(model, alias, _by_hand(reason))
+    settings = settings_for()
+    catalog = Catalog.open(settings.catalog_url)
+    came, now = catalog.roll_back(model, alias, _by_hand(reason))
     out.print(f"{model}@{alias} is version {now} again, it was {came}")
+    show_alias(catalog.resolve(model, str(now)), alias, settings, "by hand", _by_hand(reason))
 
 
 def _by_hand(reason: str | None) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from skillsengine.pipeline import divergence
 from skillsengine.pipeline.adapters import input_of, trained_spec
@@ -19,6 +19,7 @@ from skillsengine.pipeline.graph import narrow
 from skillsengine.pipeline.heavy import import_heavy
 from skillsengine.pipeline.moments import HISTORY, Moments
 from skillsengine.pipeline.plan import PlanError, RunOptions, Step, base_roots
+from skillsengine.pipeline.shown import tracked
 from skillsengine.settings import Settings
 from skillsengine.sources.connection import Connect, environment_connect
 from skillsengine.spec.load import resolved
@@ -28,9 +29,6 @@ from skillsengine.storage.artifact import Artifact, Manifest
 from skillsengine.storage.catalog import Catalog, CatalogUnavailable, Lease, LeaseHeld, LeaseLost
 from skillsengine.storage.owners import this_owner
 from skillsengine.storage.store import Store
-
-if TYPE_CHECKING:
-    from skillsengine.tracking.tracker import Tracker
 
 log = logging.getLogger(__name__)
 
@@ -197,21 +195,6 @@ def execute(step: Step, around: Surroundings) -> StepResult:
     return StepResult(step, artifact, False, seconds)
 
 
-def tracked(experiment: Experiment, around: Surroundings, stage: str, digest: str) -> Tracker:
-    """Open the W&B run of a step, or of what follows from the steps; see `tracking.tracker.open_tracker`."""
-    # Reached by name, as the stages are: the control plane never imports wandb.
-    tracker: Tracker = import_heavy("skillsengine.tracking.tracker").open_tracker(
-        experiment.tracking,
-        home=around.settings.home,
-        group=f"{experiment.name}/{around.group}",
-        stage=stage,
-        digest=digest,
-        config=experiment.model_dump(mode="json"),
-        tags=(experiment.name, *experiment.tags),
-    )
-    return tracker
-
-
 def _build(step: Step, around: Surroundings, guard: Callable[[], None], kept: Iterable[Mapping[str, Any]]) -> Artifact:
     module = import_heavy(step.definition.module)
     if step.definition.version != module.VERSION:
@@ -227,7 +210,7 @@ def _build(step: Step, around: Surroundings, guard: Callable[[], None], kept: It
         experiment = trained_spec(experiment, inputs["finetune"])
     roots = base_roots(experiment, settings, trusted=around.options.trusted)
     with (
-        tracked(experiment, around, step.id, step.digest) as tracker,
+        tracked(experiment, settings.home, around.group, step.id, step.digest) as tracker,
         around.store.building(step.stage, step.digest) as out,
     ):
         for artifact in inputs.values():
@@ -264,9 +247,10 @@ def _build(step: Step, around: Surroundings, guard: Callable[[], None], kept: It
         )
         artifact = around.store.publish(out, manifest)
         tracker.summary(summary)
-        tracker.made(artifact, experiment.name)
         if step.stage == "register":
-            tracker.link(artifact)
+            tracker.registered(artifact)
+        else:
+            tracker.made(artifact, experiment.name)
     around.store.drop_checkpoints(step.digest)
     size = sum(entry.size for entry in artifact.manifest.files.values())
     around.catalog.record_artifact(step.digest, step.stage, step.key, str(artifact.path), size)

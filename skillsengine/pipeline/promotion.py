@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from skillsengine.pipeline.approval import CHAMPION, lacking, named, stays
-from skillsengine.pipeline.execute import Observer, tracked
+from skillsengine.pipeline.execute import Observer
 from skillsengine.pipeline.gate import decide
 from skillsengine.pipeline.gate_evidence import gather
 from skillsengine.pipeline.plan import PlanError
 from skillsengine.pipeline.run import Run
+from skillsengine.pipeline.shown import show_alias, tracked
 from skillsengine.storage.catalog import AliasMoved
 
 log = logging.getLogger(__name__)
@@ -68,6 +69,7 @@ def _promote(run: Run, observer: Observer | None) -> dict[str, Any]:
             run.catalog.set_run_data(run.id, gate=_judge(run, observer, verdict))
             continue
         run.catalog.set_run_data(run.id, promoted=number)
+        show_alias(run.catalog.resolve(model, str(number)), CHAMPION, run.settings, run.run_id, why)
         return {"moved": True, "reason": why, "version": f"{model}@{number}"}
     return {
         "moved": False,
@@ -104,7 +106,7 @@ _COLUMNS = ("partition", "challenger", "opponent", "rows", "gold_skills")
 def _track(run: Run, verdict: Mapping[str, Any]) -> None:
     """The verdict as a small W&B run beside those of the stages; never a reason to fail."""
     judged = f"gate:{run.plan.adapter.digest}:{verdict['champion']}"
-    with tracked(run.experiment, run.around(), "gate", judged) as tracker:
+    with tracked(run.experiment, run.settings.home, run.run_id, "gate", judged) as tracker:
         scores = {key: value for key, value in verdict["scores"].items() if key != "partitions"}
         parts = [[part[column] for column in _COLUMNS] for part in verdict["scores"].get("partitions", ())]
         tracker.table("partitions", list(_COLUMNS), parts)

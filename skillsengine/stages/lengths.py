@@ -58,6 +58,16 @@ def bin_edges(lengths: Lengths) -> list[int]:
     return list(range(low // width * width, (high // width + 1) * width + 1, width))
 
 
+def as_table(described: Mapping[str, Mapping[str, Any]], max_length: int) -> tuple[list[str], list[list[Any]]]:
+    """(columns, rows) of the histogram of `train` and `validation`: a row a bin, with whether it lies within `max_length`."""
+    edges = described["all"]["histogram"]["edges"]
+    none = {"histogram": {"counts": [0] * (len(edges) - 1)}}
+    parts = [described.get(name, none)["histogram"]["counts"] for name in _COLOURS]
+    columns = ["tokens_from", "tokens_below", *_COLOURS, "within_max_length"]
+    bins = zip(edges[:-1], edges[1:], *parts, strict=True)
+    return columns, [[low, high, *counts, high - 1 <= max_length] for low, high, *counts in bins]
+
+
 def draw(described: Mapping[str, Mapping[str, Any]], max_length: int, longer: str, path: Path) -> None:
     """Write the histogram of `train` and `validation`, stacked, with the chosen length: a PNG of 1080 x 600 pixels.
 

@@ -18,7 +18,7 @@ from skillsengine.modeling.base import context_length_of, load_tokenizer
 from skillsengine.modeling.encoding import stream_lengths
 from skillsengine.spec.schema import Tokens
 from skillsengine.stages.contract import Progress, StageConfig, StageContext, StageError, Summary
-from skillsengine.stages.lengths import Lengths, at_percentile, describe, draw
+from skillsengine.stages.lengths import Lengths, as_table, at_percentile, describe, draw
 from skillsengine.stages.overlong import Fitter
 from skillsengine.stages.splits import TRAIN, VALIDATION, TrainingRows, formatted_inputs, training_rows
 from skillsengine.stages.translate import model_errors
@@ -68,6 +68,7 @@ def run(config: StageConfig, inputs: Mapping[str, Artifact], out: Path, context:
     (out / LENGTHS).write_text(json.dumps(described, indent=1) + "\n", encoding="utf-8")
     draw(described, max_length, _longer(fitter, len(lengths)), out / PICTURE)
     context.tracker.image("lengths", out / PICTURE)
+    context.tracker.table("token_lengths", *as_table(described, max_length))
     return {
         "max_length": max_length,
         "longest": int(capped.max()),

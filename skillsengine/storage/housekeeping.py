@@ -1,5 +1,4 @@
-"""What is done once a day so that the installation stays small and whole: leftovers go, artifacts are looked at, runs of
-Weights & Biases that could not be sent are sent.
+"""What is done once a day so that the installation stays small and whole: leftovers go, artifacts are looked at.
 
 Nothing here touches what a live attempt holds the lease of, and nothing removes an artifact.
 """
@@ -9,10 +8,8 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import subprocess
-import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -33,9 +30,6 @@ LOG_AGE = timedelta(days=60)
 SAMPLE = 20
 """Artifacts looked at a day."""
 _LEASE_SECONDS = 600.0
-_QUIET_SECONDS = 3600.0
-"""An offline run that was written to more recently may still be going on."""
-_SEND_SECONDS = 900.0
 
 
 @dataclass(frozen=True)
@@ -52,14 +46,6 @@ class Verified:
 
     checked: int
     problems: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Sent:
-    """Offline runs that were sent, and those that could not be, with the reason."""
-
-    sent: tuple[str, ...]
-    failed: Mapping[str, str]
 
 
 def remove_leftovers(
@@ -124,65 +110,6 @@ def verify_sample(store: Store, day: str, *, count: int = SAMPLE) -> Verified:
                 for problem in store.verify(artifact)
             ]
     return Verified(min(count, len(folders)), tuple(problems))
-
-
-def send_offline_runs(
-    home: Path,
-    env: Mapping[str, str] = os.environ,
-    *,
-    command: Sequence[str] = (sys.executable, "-m", "wandb", "sync"),
-    now: float | None = None,
-    seconds: float = _SEND_SECONDS,
-) -> Sent | None:
-    """Send the W&B runs that were kept offline below `<home>/wandb`, each for at most `seconds`.
-
-    None without WANDB_API_KEY: then there is nobody to send them to. A run that cannot be sent stays for the next time.
-    """
-    if not env.get("WANDB_API_KEY"):
-        return None
-    now = time.time() if now is None else now
-    folder, sent, failed = home / "wandb", [], {}
-    for run in sorted(folder.glob("offline-run-*")):
-        files = list(run.glob("*.wandb"))
-        if not files or any(run.glob("*.wandb.synced")) or now - files[0].stat().st_mtime < _QUIET_SECONDS:
-            continue
-        said = _send(command, run, env, seconds)
-        if said is None:
-            sent.append(run.name)
-        else:
-            failed[run.name] = said
-    return Sent(tuple(sent), failed)
-
-
-def _send(command: Sequence[str], run: Path, env: Mapping[str, str], seconds: float) -> str | None:
-    """None, or why it could not be sent."""
-    folder = run.parent
-    own = {
-        "WANDB_MODE": "online",
-        "WANDB_DIR": str(folder.parent),
-        # Where the offline run has left the files of its artifacts.
-        "WANDB_DATA_DIR": str(folder / "data"),
-        "WANDB_CACHE_DIR": str(folder / "cache"),
-        "WANDB_CONFIG_DIR": str(folder / "config"),
-        "WANDB_ERROR_REPORTING": "false",
-    }
-    try:
-        done = subprocess.run(
-            [*command, str(run)],
-            env={**env, **own},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=seconds,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return f"no end after {seconds:.0f} s"
-    if done.returncode == 0:
-        return None
-    lines = [line.strip() for line in done.stdout.splitlines() if line.strip()]
-    return lines[-1] if lines else f"ended with {done.returncode}"
 
 
 def _folders(parent: Path) -> list[Path]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +21,7 @@ from typing import Any, Self
 from skillsengine.spec.schema import Tracking
 from skillsengine.storage.artifact import Artifact
 from skillsengine.tracking import lineage
+from skillsengine.tracking.helper import forget, given_up_after
 from skillsengine.tracking.kept import end_note, free_id, write_note
 from skillsengine.tracking.server import mode_of, probe, server_address
 
@@ -31,6 +33,9 @@ FINISH_SECONDS = 120.0
 """Longest wait for the last uploads; what is not sent by then stays in the run's folder."""
 REGISTRY = "wandb-registry-model"
 """W&B's registry of models, which every organization has."""
+_GRACE = 10.0
+_PATIENCE = 5.0
+"""Seconds after which a call that failed is taken for one that waited: W&B gives up after about 20."""
 _MOST_GROUP, _MOST_TAG = 128, 64  # longer ones are refused by the server
 
 
@@ -43,8 +48,8 @@ class Tracker:
     def __init__(self, run: Any = None, *, mode: str = "disabled", restore: Callable[[], None] | None = None) -> None:
         self._run, self.mode, self._restore = run, mode, restore
         self._lost: set[str] = set()
-        self._made: dict[str, Any] = {}
-        """Digest -> W&B's artifact."""
+        self._away = False
+        """Whether the server was waited for in vain."""
 
     @property
     def url(self) -> str | None:
@@ -73,7 +78,7 @@ class Tracker:
 
             run.log({name: wandb.Table(columns=columns, data=rows, allow_mixed_types=True)}, step=step)
 
-        self._try(f"the table `{name}`", send)
+        self._ask(f"the table `{name}`", send)
 
     def image(self, name: str, path: Path) -> None:
         """Add a picture file; it is copied at once."""
@@ -101,48 +106,50 @@ class Tracker:
 
     def made(self, artifact: Artifact, experiment: str) -> None:
         """Name an artifact of the store as made by this run; see `lineage` for what of it is sent."""
-
-        def send(run: Any) -> None:
-            told = self._made[artifact.digest] = lineage.as_wandb(artifact, experiment)
-            run.log_artifact(told, aliases=lineage.aliases_of(artifact))
-
-        self._try(f"the {artifact.stage} artifact", send)
+        self._try(f"the {artifact.stage} artifact", lambda run: _publish(run, artifact, experiment))
 
     def used(self, artifact: Artifact, experiment: str) -> None:
         """Name an artifact of the store as read by this run, so that W&B shows what came from what.
 
         W&B knows equal content again; what it has not seen (its stage was a cache hit, say) is named now.
         """
+        what = f"the link to the {artifact.stage} artifact"
+        self._try(what, lambda run: _publish(run, artifact, experiment, used=True))
 
-        def send(run: Any) -> None:
-            # `use_artifact` would refuse offline, and wait for the server online. This is how it tells of an artifact
-            # itself, and it works in both.
-            told = self._made[artifact.digest] = lineage.as_wandb(artifact, experiment)
-            run._log_artifact(told, aliases=lineage.aliases_of(artifact), use_after_commit=True)
+    def registered(self, version: Artifact, *aliases: str, used: bool = False) -> None:
+        """Name a registered version as made by this run, or with `used` as read, and show it in W&B's registry of models,
+        under its model's name, with its number and `aliases`.
 
-        self._try(f"the link to the {artifact.stage} artifact", send)
-
-    def link(self, version: Artifact, *aliases: str) -> None:
-        """Show a registered version, `made` or `used` by this run, in W&B's registry of models under its model's name.
-
-        Only online: W&B has no such thing offline. Waits until W&B has the version's files, at most FINISH_SECONDS.
+        The latter only online: W&B has no such thing offline. Waits until W&B has the files, at most FINISH_SECONDS.
         """
-        told = self._made.get(version.digest)
-        if self.mode != "online" or told is None:
+        if self.mode != "online" or self._away:
+            self._try("the version", lambda run: _publish(run, version, "", used=used))
             return
 
         def send(run: Any) -> None:
+            told = lineage.as_wandb(version, "")
+            try:
+                run._log_artifact(told, aliases=lineage.aliases_of(version), use_after_commit=used)
+            except Exception:
+                _publish(run, version, "", used=used)  # so that it is sent later at least
+                raise
             told.wait(timeout=int(FINISH_SECONDS))
-            run.link_artifact(told, f"{REGISTRY}/{told.name.partition(':')[0]}", aliases=list(aliases))
+            number = str(version.summary["number"])
+            run.link_artifact(told, f"{REGISTRY}/{lineage.name_of(version, '')}", aliases=[number, *aliases])
 
-        self._try("the entry in its registry of models", send)
+        self._ask("the entry in its registry of models", send)
 
     def close(self, *, failed: bool = False) -> None:
         """End the run; further calls change nothing."""
         folder, before = self.folder, set(self._lost)
+
+        def end(run: Any) -> None:
+            with given_up_after(FINISH_SECONDS + _GRACE):
+                run.finish(int(failed))
+
         self._try(
             f"the last uploads (kept in {folder}; `skillsengine sync` sends them)",
-            lambda run: run.finish(int(failed)),
+            end,
             "not sent",
         )
         if folder is not None:
@@ -160,6 +167,14 @@ class Tracker:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close(failed=kind is not None)
+
+    def _ask(self, what: str, send: Callable[[Any], object]) -> None:
+        """As `_try`, for what asks the server and, where that is gone, waits for it: a run waits once."""
+        if self._away:
+            return
+        started, lost = time.monotonic(), len(self._lost)
+        self._try(what, send)
+        self._away = len(self._lost) > lost and time.monotonic() - started > _PATIENCE
 
     def _try(self, what: str, send: Callable[[Any], object], outcome: str = "lost") -> None:
         if self._run is None:
@@ -201,7 +216,7 @@ def open_tracker(
         except Exception as error:  # noqa: BLE001 - whatever W&B raises, the stage goes on
             then = "going on offline" if attempt == "online" else "nothing of this stage is tracked"
             log.warning("W&B does not start %s; %s. %s", attempt, then, _told(error))
-            _forget()
+            forget()
         else:
             tracker = Tracker(run, mode=attempt, restore=restore)
             log.info("W&B %s: %s", attempt, tracker.url or tracker.folder)
@@ -280,20 +295,23 @@ def _init(
             x_disable_meta=True,
             x_save_requirements=False,
             host="",
+            program="skillsengine",
         ),
     )
     write_note(Path(run.settings.sync_dir), name=stage, group=group, project=tracking.project)
     return run
 
 
-def _forget() -> None:
-    """Stop W&B's helper process after a failed start: it would hold the run's id as taken until this process ends."""
-    try:
-        import wandb
+def _publish(run: Any, artifact: Artifact, experiment: str, *, used: bool = False) -> None:
+    """Write an artifact into the run's log, from which it is sent.
 
-        wandb.teardown(exit_code=1)
-    except Exception as error:  # noqa: BLE001 - whatever W&B raises, the stage goes on
-        log.warning("W&B: its helper process does not stop. %s", _told(error))
+    `log_artifact` and `use_artifact` do that, too, but online they ask the server first, and offline the latter refuses.
+    """
+    told = lineage.as_wandb(artifact, experiment)
+    told.finalize()
+    aliases = lineage.aliases_of(artifact)
+    newest = [] if used else ["latest"]
+    run._interface.publish_artifact(run, told, [*newest, *aliases], is_user_created=used, use_after_commit=used)
 
 
 def _told(error: BaseException) -> str:

@@ -80,6 +80,10 @@ def profiled(
     summary = stage.run(config_for(PROFILE, spec, limit=limit), inputs, out, around.context)
     assert sorted(path.name for path in out.iterdir()) == ["lengths.json", "lengths.png"]
     assert around.tracker.images == {"lengths": out / "lengths.png"}
+    columns, *bins = around.tracker.tables["token_lengths"]
+    assert columns == ["tokens_from", "tokens_below", "train", "validation", "within_max_length"]
+    assert sum(row[2] + row[3] for row in bins) == summary["rows"]
+    assert [row[4] for row in bins] == [row[1] - 1 <= summary["max_length"] for row in bins]
     return summary, json.loads((out / "lengths.json").read_text()), around
 
 

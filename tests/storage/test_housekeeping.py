@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 
 from skillsengine.storage.artifact import Manifest
 from skillsengine.storage.catalog import Catalog
-from skillsengine.storage.housekeeping import Sent, remove_leftovers, remove_old_logs, send_offline_runs, verify_sample
+from skillsengine.storage.housekeeping import remove_leftovers, remove_old_logs, verify_sample
 from skillsengine.storage.owners import this_owner
 from skillsengine.storage.store import Store
 
@@ -77,7 +76,6 @@ def test_an_empty_home_has_nothing_to_do(store: Store, catalog: Catalog, tmp_pat
     assert remove_leftovers(store, catalog).names == ()
     assert verify_sample(store, "2026-11-22").checked == 0
     assert remove_old_logs(tmp_path / "logs").names == ()
-    assert send_offline_runs(tmp_path, {"WANDB_API_KEY": "k"}) == Sent((), {})
 
 
 def test_a_damaged_artifact_is_found_with_the_mend(store: Store) -> None:
@@ -111,40 +109,3 @@ def test_old_logs_go(tmp_path: Path) -> None:
     removed = remove_old_logs(tmp_path, now=NOW, age=timedelta(days=60))
     assert removed.names == ("dag_id=a/x/attempt=1.log",) and removed.bytes == 4
     assert sorted(path.name for path in tmp_path.iterdir()) == ["dag_id=b"]
-
-
-# Stands in for `wandb sync`, which needs W&B's server: says what it was given and fails for one of the runs.
-_SYNC = """
-import os, pathlib, sys
-run = pathlib.Path(sys.argv[-1])
-assert os.environ["WANDB_DATA_DIR"] == str(run.parent / "data") and os.environ["WANDB_MODE"] == "online"
-if "slow" in run.name: import time; time.sleep(60)
-if "bad" in run.name: print("one"); print("error: the server said no"); sys.exit(1)
-(run / "run-x.wandb.synced").touch()
-"""
-
-
-def offline_run(home: Path, name: str, age: float = 7200) -> Path:
-    folder = home / "wandb" / f"offline-run-{name}"
-    folder.mkdir(parents=True)
-    (folder / "run-x.wandb").write_bytes(b"x")
-    os.utime(folder / "run-x.wandb", (NOW - age, NOW - age))
-    return folder
-
-
-def test_offline_runs_are_sent_once(tmp_path: Path) -> None:
-    for name in ("good", "bad", "slow"):
-        offline_run(tmp_path, name)
-    offline_run(tmp_path, "going-on", age=60)
-    command = (sys.executable, "-c", _SYNC)
-    env = {"WANDB_API_KEY": "k", "PATH": os.environ["PATH"]}
-    result = send_offline_runs(tmp_path, env, command=command, now=NOW, seconds=3)
-    assert result is not None and result.sent == ("offline-run-good",)
-    assert result.failed == {"offline-run-bad": "error: the server said no", "offline-run-slow": "no end after 3 s"}
-    again = send_offline_runs(tmp_path, env, command=command, now=NOW, seconds=1)
-    assert again is not None and again.sent == ()
-
-
-def test_without_a_key_nothing_is_sent(tmp_path: Path) -> None:
-    offline_run(tmp_path, "good")
-    assert send_offline_runs(tmp_path, {}, command=("false",), now=NOW) is None

@@ -77,7 +77,6 @@ def test_an_offline_run_holds_what_was_told(tmp_path: Path, capfd: pytest.Captur
         tracker.html("report", "<!doctype html><p>all of it</p>")
         as_stages_see_it.summary({"f1": 0.5, "rows": 24})
         tracker.made(adapter, "job-skills")
-        tracker.link(adapter)
     assert folder is not None and folder.is_relative_to(home / "wandb")
     found = told(folder)
     assert {key: found.run[key] for key in ("project", "run_group", "job_type", "display_name")} == {
@@ -115,7 +114,7 @@ def test_small_files_are_sent_and_ads_and_large_ones_stay_in_the_store(tmp_path:
         folder = tracker.folder
         tracker.used(ads, "job-skills")
         tracker.used(adapter, "job-skills")
-        tracker.made(version, "job-skills")
+        tracker.registered(version)
     assert folder is not None
     found = told(folder)
     contents = {

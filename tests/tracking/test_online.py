@@ -1,0 +1,85 @@
+"""Runs that are reported online, to a server on loopback that speaks W&B's API."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from skillsengine.spec.schema import Tracking
+from skillsengine.tracking import tracker as tracking
+from skillsengine.tracking.kept import kept_runs
+from skillsengine.tracking.tracker import Tracker, open_tracker
+from tests.tracking.artifacts import make_artifact
+from tests.tracking.wandb_server import Received, wandb_server
+
+
+@pytest.fixture
+def received(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Received]:
+    for name in [name for name in os.environ if name.startswith("WANDB_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("WANDB_API_KEY", "0123456789" * 4)
+    with wandb_server() as received:
+        monkeypatch.setenv("WANDB_BASE_URL", received.url)
+        yield received
+
+
+def opened(home: Path, stage: str = "register", digest: str = "d") -> Tracker:
+    config: dict[str, Any] = {"name": "job-skills"}
+    return open_tracker(Tracking(), home=home, group="job-skills/r", stage=stage, digest=digest, config=config)
+
+
+def test_lineage_and_the_registry(received: Received, tmp_path: Path) -> None:
+    adapter = make_artifact(tmp_path / "adapter", "finetune", {"base.json": b"{}"})
+    version = make_artifact(tmp_path / "version", "register", {"README.md": b"card"}, model="skills", number=7)
+    with opened(tmp_path / "home", "finetune", "1") as training:
+        assert training.mode == "online" and training.url is not None
+        training.log({"train/loss": 1.0}, step=10)
+        training.made(adapter, "job-skills")
+    with opened(tmp_path / "home") as tracker:
+        tracker.used(adapter, "job-skills")
+        tracker.registered(version, "champion")
+    first, second = received.runs
+    assert received.made(first) == {"job-skills-adapter": "adapter"}
+    assert received.made(second) == {"skills": "model"}, "the adapter is known by its content and not made again"
+    assert received.used == [(second, "job-skills-adapter")]
+    assert received.linked == [("wandb-registry-model", "skills", ("7", "champion"))]
+    assert [run["groupName"] for run in received.runs.values()] == ["job-skills/r"] * 2
+    assert {run.get("host", "") for run in received.runs.values()} == {""}
+    assert str(tmp_path) not in json.dumps([received.runs, [*received.artifacts.values()]], default=str)
+    assert kept_runs(tmp_path / "home") == []
+
+
+def test_a_retry_goes_on_in_the_same_run(received: Received, tmp_path: Path) -> None:
+    for steps in ((1, 2, 3), (3, 4)):
+        with opened(tmp_path / "home", "finetune") as tracker:
+            for step in steps:
+                tracker.log({"train/loss": 1 / step}, step=step)
+    (run,) = received.runs.values()
+    assert [moment["_step"] for _, moment in sorted(run["history"].items())] == [1, 2, 3, 4]
+
+
+def test_a_server_that_goes_away_costs_a_bounded_wait_and_what_was_not_sent_waits(
+    received: Received, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(tracking, "FINISH_SECONDS", 0.5)
+    monkeypatch.setattr(tracking, "_GRACE", 0.5)
+    adapter = make_artifact(tmp_path / "adapter", "finetune", {"base.json": b"{}"})
+    with opened(tmp_path / "home", "finetune") as tracker:
+        received.refuse = 500
+        # Of these none waits for the server.
+        tracker.log({"train/loss": 1.0}, step=1)
+        tracker.made(adapter, "job-skills")
+    (text,) = [record.getMessage() for record in caplog.records if record.name == tracking.__name__]
+    assert text.startswith("W&B: the last uploads (kept in ")
+    assert text.endswith("sync` sends them) not sent; the stage goes on. HelperGivenUp: no end after 1 s")
+    (kept,) = kept_runs(tmp_path / "home")
+    assert (kept.name, kept.state) == ("finetune", "waiting")
+    received.refuse = None
+    with opened(tmp_path / "home", "evaluate", "next") as tracker:
+        assert tracker.mode == "online", "the next run of this process has a helper again"
