@@ -8,17 +8,11 @@ from collections.abc import Callable
 
 from skillsengine.stages.contract import Progress
 
-_SECONDS = 10.0
-"""At the latest after so long a moment is worth a line."""
-_SHARE = 0.05
-"""... or after so much of the work."""
-_AT_LEAST = 1.0
-"""... but never sooner than this."""
+_SECONDS = 15.0
 
 
 class ProgressLog:
-    """An observer that writes the first moment of each step, the last one, and those in between that are worth a
-    line."""
+    """An observer that writes the first moment of each step, its last one, and between them a line every 15 seconds."""
 
     def __init__(self, log: logging.Logger, clock: Callable[[], float] = time.monotonic) -> None:
         self._log, self._clock = log, clock
@@ -38,11 +32,7 @@ class ProgressLog:
         self._log.info(" · ".join(parts))
 
     def _worth(self, seconds: float, fraction: float | None) -> bool:
-        if fraction is not None and fraction >= 1.0 > self._fraction:
-            return True
-        if seconds < _AT_LEAST:
-            return False
-        return seconds >= _SECONDS or (fraction is not None and fraction - self._fraction >= _SHARE - 1e-9)
+        return seconds >= _SECONDS or (fraction is not None and fraction >= 1.0 > self._fraction)
 
 
 def time_left(seconds: float) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from skillsengine.airflow.connections import airflow_connect
 from skillsengine.airflow.form import Kind
 from skillsengine.airflow.request import Request, RequestError
-from skillsengine.scoring.wording import with_half
+from skillsengine.airflow.summary import scores_told, steps_told
 from skillsengine.settings import Settings, SettingsError, load_settings
 from skillsengine.spec.schema import STAGES, Experiment
 from skillsengine.stages.contract import Limit, Progress, StageError
@@ -171,14 +171,10 @@ EVALUATIONS: Mapping[str, Work] = {"score": score}
 
 def describe(result: Mapping[str, Any]) -> list[str]:
     """A task's result as lines for people."""
-    lines = []
-    for step in result.get("steps", ()):
-        done = "cached" if step["cached"] else f"{step['seconds']:.1f} s"
-        lines.append(" · ".join([f"{step['id']}: {done}", *_numbers(step["summary"], (int, float, str))]))
+    lines = steps_told(result.get("steps", ()))
     lines += [f"{lost['id']}: diverged: {lost['reason']}" for lost in result.get("diverged", ())]
     lines += [f"to train: {trial}" for trial in result.get("trials", ())]
-    for name, metrics in [*result.get("cells", {}).items(), *result.get("baselines", {}).items()]:
-        lines.append(" · ".join([name, *_numbers(metrics, (float,))]))
+    lines += scores_told(result.get("cells", {}) | result.get("baselines", {}))
     lines += [f"{name}: {words}" for name, words in result.get("drift", {}).items()]
     if result.get("passed_over"):
         lines.append(f"passed over, as they name no version: {', '.join(result['passed_over'])}")
@@ -201,14 +197,3 @@ def filled(result: Mapping[str, Any]) -> str:
     from skillsengine.pipeline.evaluations import describe_filled
 
     return describe_filled(result)
-
-
-def _numbers(summary: Mapping[str, Any], kinds: tuple[type, ...]) -> list[str]:
-    """Its values of these kinds, by name; a score with half of its interval, whose ends are not told once more."""
-    shown = []
-    for name, value in summary.items():
-        if not isinstance(value, kinds) or isinstance(value, bool) or name.endswith(("_low", "_high")):
-            continue
-        told = f"{value:.4g}" if isinstance(value, float) else str(value)
-        shown.append(f"{name} {with_half(summary, name) if f'{name}_low' in summary else told}")
-    return shown

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import io
 import os
 from types import ModuleType
 
@@ -19,7 +21,9 @@ def import_heavy(name: str) -> ModuleType:
     # too, a training takes several times as long.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
-        return importlib.import_module(name)
+        # Some print when they are imported (transformers where WANDB_MODE is offline), into a task's log or before an answer.
+        with contextlib.redirect_stdout(io.StringIO()):
+            return importlib.import_module(name)
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
         if missing in ("", "skillsengine"):

@@ -75,7 +75,7 @@ def _rows(
     """The usable rows, up to the limit; the others are written to `rejected` on the way."""
     ids = Ids()
     for read, raw in enumerate(reader.records()):
-        if read % _ROWS_BETWEEN_REPORTS == 0:
+        if read and read % _ROWS_BETWEEN_REPORTS == 0:
             context.report(Progress(_told(tally, reader), fraction=reader.fraction))
         cleaned = clean_record(raw, steps)
         record = cleaned.record

@@ -51,7 +51,7 @@ def test_a_stage_runs_and_leaves_a_small_summary(project: Path, caplog: pytest.L
     again = retrain.get_task("format").execute(make_context(run_id="manual__2"))
     assert all(step["cached"] for step in again["steps"])
     said = [record.getMessage() for record in caplog.records]
-    assert any(line.startswith("format[2026-03]: cached · ") and "rows 8" in line for line in said)
+    assert "format: 3 cached" in said and "  rows               8        8        8" in said
     assert any("format[2026-01]: " in line and "%" in line for line in said), "progress is told"
 
 
@@ -236,12 +236,17 @@ def test_results_for_people() -> None:
         "verdict": "keep",
         "reason": "no better",
     }
-    assert work.describe(result) == ["profile: 1.3 s · rows 3 · share 0.1235", "keep: no better"]
+    assert work.describe(result) == ["profile: 1.3 s", "  rows        3", "  share  0.1235", "keep: no better"]
     assert work.describe({"moved": False, "reason": "a backfill"}) == ["not moved: a backfill"]
     assert work.describe({"moved": True, "version": "tiny@2", "reason": ""}) == ["champion is now tiny@2"]
     cell = {"f1": 0.5, "f1_low": 0.4, "f1_high": 0.6, "rows": 3}
     scores = {"cells": {"tiny@1": cell}, "passed_over": ["champion"]}
-    assert work.describe(scores) == ["tiny@1 · f1 0.500 ±0.100", "passed over, as they name no version: champion"]
+    assert work.describe(scores) == [
+        "              tiny@1",
+        "  rows             3",
+        "  f1    0.500 ±0.100",
+        "passed over, as they name no version: champion",
+    ]
 
 
 def test_every_task_of_the_dags_has_its_work() -> None:

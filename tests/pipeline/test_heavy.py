@@ -46,3 +46,12 @@ def test_waiting_threads_sleep() -> None:
         check=True,
     ).stderr
     assert "GOMP_SPINCOUNT = '0'" in told
+
+
+def test_what_a_library_prints_when_it_is_imported_is_not_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "chatty_stage.py").write_text("print('[INFO] Running in some mode')\nVERSION = 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert import_heavy("chatty_stage").VERSION == 1
+    assert capsys.readouterr().out == ""
