@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import statistics
 import tempfile
@@ -23,8 +24,19 @@ from typing import Any
 from benchmarks._record import record
 
 HISTORY = 24
-PARTITIONS = 60
+MONTHS = [f"{2021 + (n + 11) // 12}-{(n + 11) % 12 + 1:02d}" for n in range(60)]
+"""The partitions, 2021-12 to 2026-11; a version's own run is of one of the last 24."""
 STEPS = (*(f"format[{n}]" for n in range(5)), "profile", "finetune", "evaluate[adapter]", "register")
+VERDICT = {
+    "number": 2,
+    "champion": 1,
+    "metric": "f1",
+    "opponent": None,
+    "passed_over": {},
+    "verdict": "keep",
+    "reason": "f1 0.700 against 0.701: within chance",
+    "scores": {"challenger": 0.7, "opponent": 0.701, "rows": 24, "gold_skills": 133, "partitions": []},
+}
 PAGES = {
     "list": "/experiments",
     "list, by F1": "/experiments?sort=f1",
@@ -32,6 +44,7 @@ PAGES = {
     "list, last page": "/experiments?page=99999",
     "one experiment": "/experiments/experiment-0042",
     "live": "/experiments/experiment-0042/live.json",
+    "matrix": "/experiments/experiment-0042/matrix",
 }
 
 
@@ -51,6 +64,8 @@ def main() -> None:
         set_up_airflow()
         if fresh:
             fill(folder / "project", arguments.experiments)
+            if arguments.keep:
+                print(f"filled: {folder}", flush=True)
         rows = measure(arguments.loads)
     for row in rows:
         print(json.dumps(row))
@@ -88,9 +103,10 @@ def fill(project: Path, experiments: int) -> None:
             runs, steps, versions, cells = [], [], [], []
             for n in range(HISTORY):
                 when, run = now - timedelta(days=30 * (HISTORY - n) - 15), first + n + 1
+                own = MONTHS[n - HISTORY]
                 runs.append(
                     shared
-                    | {"id": run, "dag_id": name, "run_id": f"r{n}", "partition": f"{n}", "spec": spec, "data": {}}
+                    | {"id": run, "dag_id": name, "run_id": f"r{n}", "partition": own, "spec": spec, "data": {}}
                     | {"options": {}, "state": "success", "note": "done", "started": when, "finished": when}
                 )
                 airflow.session.add(
@@ -107,15 +123,15 @@ def fill(project: Path, experiments: int) -> None:
                 adapter = f"{run:064x}"
                 versions.append(
                     {"model": name, "number": n + 1, "adapter_digest": adapter, "state": "ready", "experiment": name}
-                    | {"partition": f"{n}", "run_id": run, "spec": spec, "artifact_digest": adapter, "path": "/v"}
+                    | {"partition": own, "run_id": run, "spec": spec, "artifact_digest": adapter, "path": "/v"}
                     | {"metrics": dict.fromkeys(("adapter", "base", "lexicon"), metrics), "lineage": {"format": {}}}
-                    | {"verdict": {"verdict": "keep", "reason": "no difference"}, "created": when, "published": when}
+                    | {"verdict": VERDICT, "created": when, "published": when}
                 )
                 cells += [
-                    {"subject": adapter, "kind": "adapter", "experiment": name, "partition": f"{p}"}
-                    | {"data_digest": f"{p}", "artifact_digest": f"{run}-{p}", "stage_version": 4, "metrics": score}
+                    {"subject": adapter, "kind": "adapter", "experiment": name, "partition": month}
+                    | {"data_digest": month, "artifact_digest": f"{run}-{month}", "stage_version": 4, "metrics": score}
                     | {"adapter_digest": adapter, "created": when}
-                    for p in range(PARTITIONS)
+                    for month in MONTHS
                 ]
             with catalog._db.writing() as session:
                 session.execute(insert(ModelRow), [{"name": name, "last_number": HISTORY, "created": now}])
@@ -129,6 +145,7 @@ def fill(project: Path, experiments: int) -> None:
 def measure(loads: int) -> list[dict[str, Any]]:
     from tests.airflow.ui.visiting import Visitor, counting
 
+    logging.disable(logging.INFO)  # a line for each request
     visitor, rows = Visitor("ann"), []
     for name, path in PAGES.items():
         visitor.html(path)

@@ -31,10 +31,13 @@ class AirflowTables:
         self.session.close()
 
     def teams(self, *names: str) -> None:
+        """Those that are not there yet, as they are in a database that is used again."""
         from airflow.models.dagbundle import DagBundleModel
         from airflow.models.team import Team
 
         for name in names:
+            if self.session.get(Team, name) is not None:
+                continue
             team = Team(name=name)
             bundle = DagBundleModel(name=name)
             bundle.teams.append(team)
