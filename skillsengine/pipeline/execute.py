@@ -49,6 +49,8 @@ class StepResult:
     artifact: Artifact
     cached: bool
     seconds: float
+    page: str | None = None
+    """Address of its W&B run; None where that is not online, and of a cached step."""
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -57,7 +59,7 @@ class StepResult:
             "cached": self.cached,
             "seconds": round(self.seconds, 2),
             "summary": dict(self.artifact.summary),
-        }
+        } | ({"wandb": self.page} if self.page else {})
 
 
 @dataclass(frozen=True)
@@ -80,10 +82,16 @@ class Reporter:
     """Thins a stage's progress out: numbers go to the tracker, at most one moment a second to the catalog and to people."""
 
     def __init__(
-        self, step: Step, around: Surroundings, tracker: StageTracker, kept: Iterable[Mapping[str, Any]] = ()
+        self,
+        step: Step,
+        around: Surroundings,
+        tracker: StageTracker,
+        kept: Iterable[Mapping[str, Any]] = (),
+        page: str | None = None,
     ) -> None:
-        """`kept` are the moments of an earlier attempt, which this one goes on from."""
+        """`kept` are the moments of an earlier attempt, which this one goes on from; `page` is the W&B run's address."""
         self._step, self._around, self._tracker, self._last = step, around, tracker, 0.0
+        self._page = page
         self._numbers: dict[str, float] = {}
         self._moments = Moments(kept)
 
@@ -105,6 +113,8 @@ class Reporter:
             shown["metrics"] = dict(self._numbers)
         if moments := self._moments.as_json():
             shown[HISTORY] = moments
+        if self._page:
+            shown["wandb"] = self._page
         self._around.catalog.update_step(self._around.run_pk, self._step.id, shown)
         if self._around.observer:
             self._around.observer(self._step.id, progress)
@@ -184,7 +194,7 @@ def execute(step: Step, around: Surroundings) -> StepResult:
         if guard is None:
             raise LeaseLost(f"{step.id}: the artifact of the other attempt has vanished; run the stage again.")
         try:
-            artifact = _build(step, around, guard, row.progress.get(HISTORY, ()))
+            artifact, page = _build(step, around, guard, row.progress.get(HISTORY, ()))
         except BaseException as error:
             if isinstance(error, Diverged) and step.trial is not None:
                 divergence.keep(step, error, store)
@@ -192,10 +202,13 @@ def execute(step: Step, around: Surroundings) -> StepResult:
             raise
     seconds = time.monotonic() - started
     catalog.finish_step(around.run_pk, step.id, "done", seconds, dict(artifact.summary))
-    return StepResult(step, artifact, False, seconds)
+    return StepResult(step, artifact, False, seconds, page)
 
 
-def _build(step: Step, around: Surroundings, guard: Callable[[], None], kept: Iterable[Mapping[str, Any]]) -> Artifact:
+def _build(
+    step: Step, around: Surroundings, guard: Callable[[], None], kept: Iterable[Mapping[str, Any]]
+) -> tuple[Artifact, str | None]:
+    """(the artifact, the address of its W&B run where that is online)."""
     module = import_heavy(step.definition.module)
     if step.definition.version != module.VERSION:
         raise PlanError(
@@ -216,7 +229,7 @@ def _build(step: Step, around: Surroundings, guard: Callable[[], None], kept: It
         for artifact in inputs.values():
             tracker.used(artifact, experiment.name)
         context = StageContext(
-            report=Reporter(step, around, tracker, kept),
+            report=Reporter(step, around, tracker, kept, tracker.url),
             guard=guard,
             tracker=tracker,
             checkpoints=around.store.checkpoints(step.digest),
@@ -247,6 +260,7 @@ def _build(step: Step, around: Surroundings, guard: Callable[[], None], kept: It
         )
         artifact = around.store.publish(out, manifest)
         tracker.summary(summary)
+        page = tracker.url
         if step.stage == "register":
             tracker.registered(artifact)
         else:
@@ -254,7 +268,7 @@ def _build(step: Step, around: Surroundings, guard: Callable[[], None], kept: It
     around.store.drop_checkpoints(step.digest)
     size = sum(entry.size for entry in artifact.manifest.files.values())
     around.catalog.record_artifact(step.digest, step.stage, step.key, str(artifact.path), size)
-    return artifact
+    return artifact, page
 
 
 def _input(store: Store, name: str, digest: str, step: Step) -> Artifact:
