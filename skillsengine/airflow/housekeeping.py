@@ -57,7 +57,7 @@ def send_offline_runs(settings: Settings, day: str) -> dict[str, Any]:
     for name, reason in result.failed.items():
         log.warning("%s was not sent: %s", name, reason)
     if result.stopped:
-        log.warning("%d runs were not tried: %s", len(result.left), result.stopped)
+        log.warning("not tried: %d; %s", len(result.left), result.stopped)
     log.info("sent %d runs; %d are going on", len(result.sent), result.going_on)
     return {"sent": len(result.sent), "failed": len(result.failed) + len(result.left)}
 
