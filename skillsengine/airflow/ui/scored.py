@@ -15,9 +15,9 @@ from skillsengine.sources.keys import STATIC_KEY
 from skillsengine.storage.catalog import Catalog, CellRow, VersionRow
 
 # A form sends an empty text for what nobody chose.
-Number = Annotated[int | None, BeforeValidator(lambda value: value or None), Field(ge=1, le=10**9)]
+Number = Annotated[Annotated[int, Field(ge=1, le=10**9)] | None, BeforeValidator(lambda value: value or None)]
 Key = Annotated[str, Field(max_length=200)]
-Page = Annotated[int, BeforeValidator(lambda value: value or 1), Field(ge=1, le=100_000)]
+Page = Annotated[Annotated[int, Field(ge=1, le=100_000)], BeforeValidator(lambda value: value or 1)]
 
 
 @dataclass(frozen=True)
