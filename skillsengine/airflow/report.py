@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
-from skillsengine.airflow import work
+from skillsengine.airflow import task_links, work
 from skillsengine.airflow.client import AirflowClient, AirflowError
 from skillsengine.airflow.form import Kind
 from skillsengine.airflow.notify.address import airflow_address
@@ -39,9 +39,11 @@ class ReportTask(BaseOperator):  # type: ignore[misc]  # airflow ships no types
     over the connection that the spec names."""
 
     ui_color = "#e6e9f4"
+    operator_extra_links = task_links.ALL
 
     def __init__(self, *, experiment: Experiment, project: str, kind: Kind, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self.made: dict[str, str] = {}
         self._experiment, self._project, self._kind = experiment, project, kind
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
@@ -69,6 +71,8 @@ class ReportTask(BaseOperator):  # type: ignore[misc]  # airflow ships no types
                 run.catalog.finish_run(run.id, state, note, error)
         put_note(context["dag_run"].dag_id, context["dag_run"].run_id, note, settings)
         place = leave_report(run) if run is not None and self._kind == "retrain" else None
+        if run is not None and place is not None:
+            self.made = task_links.version_links(run.experiment.name, int(place.stem), report=True)
         return {"state": state, "note": note} | ({"report": str(place)} if place else {})
 
     def _outcome(self, context: Mapping[str, Any]) -> tuple[str, str | None]:

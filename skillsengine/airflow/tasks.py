@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from airflow.sdk import Asset, AssetAlias, BaseOperator, BaseSensorOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
 
-from skillsengine.airflow import work
+from skillsengine.airflow import task_links, work
 from skillsengine.airflow.form import Kind
 from skillsengine.airflow.process import die_with_parent
 from skillsengine.airflow.progress import ProgressLog
@@ -21,6 +21,7 @@ from skillsengine.spec.schema import Experiment, format_duration
 
 if TYPE_CHECKING:
     from skillsengine.pipeline.run import Run
+    from skillsengine.storage.catalog import VersionRow
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -28,16 +29,20 @@ log = logging.getLogger(__name__)
 ERROR_KEY = "error"
 """XCom in which a failed task leaves its text for the report."""
 _ERROR_CHARS = 1000
+_OF_A_VERSION = ("register", "gate", "promote", "push")
+"""Tasks that are about the version that the run has registered."""
 
 
 class ExperimentTask(BaseOperator):  # type: ignore[misc]  # airflow ships no types
     """One task: opens the run, does its part, leaves a small summary as XCom."""
 
     ui_color = "#e8f4ec"
+    operator_extra_links = task_links.ALL
 
     def __init__(self, *, experiment: Experiment, project: str, kind: Kind, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._experiment, self._project, self._kind = experiment, project, kind
+        self.made: dict[str, str] = {}
         # Known when the worker parses the file, so that a supervisor that dies before the task begins is noticed.
         self._parent = os.getppid()
 
@@ -54,7 +59,16 @@ class ExperimentTask(BaseOperator):  # type: ignore[misc]  # airflow ships no ty
         result = self._do(run, ProgressLog(log))
         for line in work.describe(result):
             log.info("%s", line)
+        self._link(run, result)
         return result
+
+    def _link(self, run: Run, result: Mapping[str, Any]) -> None:
+        for step in result.get("steps", ()):
+            if "wandb" in step:
+                self.made[task_links.TRACKED] = step["wandb"]
+        version = made_version(run) if self.task_id in _OF_A_VERSION else None
+        if version is not None:
+            self.made |= task_links.version_links(run.experiment.name, version.number)
 
     def _open(self, context: Mapping[str, Any]) -> Run:
         request = read_request(context, self._experiment, self._kind)
@@ -97,6 +111,11 @@ class TrialTask(ExperimentTask):
 class RegisterTask(ExperimentTask):
     """`register`: a new version is an asset event; a cached one and a smoke test are none."""
 
+    def _do(self, run: Run, observer: work.Observer) -> dict[str, Any]:
+        result = super()._do(run, observer)
+        self._scores = {} if (version := made_version(run)) is None else _headline(version)
+        return result
+
     def _work(self, context: Mapping[str, Any]) -> dict[str, Any]:
         result = super()._work(context)
         model = self._experiment.model_name
@@ -105,9 +124,21 @@ class RegisterTask(ExperimentTask):
                 event = context["outlet_events"][model_alias(model)]
                 event.add(
                     Asset(name=model_uri(model), uri=model_uri(model)),
-                    extra={"version": step["summary"].get("version")},
+                    extra={"version": step["summary"].get("version")} | self._scores,
                 )
         return result
+
+
+def made_version(run: Run) -> VersionRow | None:
+    """The version that the run registers, once it has; None in a smoke test."""
+    return run.catalog.find_version(run.experiment.model_name, run.plan.adapter.digest)
+
+
+def _headline(version: VersionRow) -> dict[str, Any]:
+    """What a DAG behind the asset may decide by: F1 with its 95% interval, where the partition has labels."""
+    scores = version.metrics.get("adapter", {})
+    shown = {name: scores[name] for name in ("f1", "f1_low", "f1_high") if name in scores}
+    return {"partition": version.partition, **shown}
 
 
 def model_uri(model: str) -> str:

@@ -254,17 +254,19 @@ def make_report(version: VersionRow, catalog: Catalog, store: Store, settings: S
     )
 
 
-def report_place(store: Store, version: VersionRow) -> Path:
-    """Where runs leave the report of a version: in the store, beside the versions.
+def kept_report(store: Store, version: VersionRow) -> Path:
+    """Where runs leave the report of a version, in the store, beside the versions; it need not be there."""
+    return store.root / "reports" / version.model / f"{version.number}.html"
 
-    Raises ReportError where its folder cannot be made.
-    """
-    folder = store.root / "reports" / version.model
+
+def report_place(store: Store, version: VersionRow) -> Path:
+    """The same, with its folder made. Raises ReportError where that cannot be made."""
+    place = kept_report(store, version)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        place.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ReportError(f"{folder}: cannot be made: {error.strerror or error}.") from error
-    return folder / f"{version.number}.html"
+        raise ReportError(f"{place.parent}: cannot be made: {error.strerror or error}.") from error
+    return place
 
 
 def write_report(path: Path, text: str) -> None:

@@ -10,7 +10,15 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Scope
 
-from skillsengine.airflow.ui import all_experiments, compare, errors_page, matrix_page, one_experiment, try_it
+from skillsengine.airflow.ui import (
+    all_experiments,
+    compare,
+    errors_page,
+    matrix_page,
+    one_experiment,
+    report_page,
+    try_it,
+)
 from skillsengine.airflow.ui.errors import answer_errors
 from skillsengine.airflow.ui.links import FIGURES, STATIC
 from skillsengine.airflow.ui.shield import PUBLIC, Shield
@@ -24,6 +32,7 @@ def make_app() -> ASGIApp:
     app.include_router(compare.router)
     app.include_router(errors_page.router)
     app.include_router(matrix_page.router)
+    app.include_router(report_page.router)
     app.include_router(try_it.router)
     app.mount("/static", _Static(STATIC), name="static")
     app.mount("/figures", _Static(FIGURES), name="figures")

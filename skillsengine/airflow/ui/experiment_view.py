@@ -19,6 +19,7 @@ from skillsengine.reporting.figures.scores import Score
 from skillsengine.reporting.figures.training import training
 from skillsengine.reporting.figures.verdict import Verdict, verdict
 from skillsengine.reporting.figures.versions import Versions, VersionScore
+from skillsengine.reporting.report import kept_report
 from skillsengine.settings import Settings
 from skillsengine.storage.catalog import Catalog, VersionRow
 from skillsengine.storage.store import Store
@@ -51,6 +52,8 @@ class Chosen:
     loss: charts.Chart | Missing
     throughput: charts.Chart | None
     lengths: charts.Chart | Missing
+    has_report: bool
+    """Whether a run has left its report in the store."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +123,7 @@ def _told_of(row: VersionRow, shown: Versions, catalog: Catalog, settings: Setti
         loss=trained if isinstance(trained, Missing) else charts.loss(trained),
         throughput=None if isinstance(trained, Missing) else charts.throughput(trained),
         lengths=or_missing(lambda: charts.token_lengths(lengths(row, store))),
+        has_report=kept_report(store, row).is_file(),
     )
 
 

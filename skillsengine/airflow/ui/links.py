@@ -51,6 +51,10 @@ class Links:
     def try_it(self, name: str) -> str:
         return f"{self.experiment(name)}/try"
 
+    def report(self, name: str, number: int) -> str:
+        """The version's report, as it stands in the store."""
+        return f"{self.experiment(name)}/report?version={number}"
+
     def dag(self, dag_id: str) -> str:
         return f"{self.airflow}/dags/{_part(dag_id)}"
 

@@ -22,6 +22,12 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+SANDBOX = (
+    "sandbox allow-scripts allow-downloads; default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
+    "img-src data:; frame-ancestors 'self'; base-uri 'none'; form-action 'none'"
+)
+"""The Content-Security-Policy of a file that holds scripts of its own, such as a report: it is shown as if it came from
+nowhere, so that whatever it does it has no part in who is logged in, and it can load nothing."""
 PRIVATE = "no-store"
 PUBLIC = "public, max-age=31536000, immutable"
 """Of static files, whose address changes with their content."""
@@ -45,7 +51,7 @@ class Shield:
                 started = True
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
-                    headers[name] = value
+                    headers.setdefault(name, value)
                 headers.setdefault("Cache-Control", PRIVATE)
             await send(message)
 
