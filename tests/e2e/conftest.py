@@ -7,6 +7,7 @@ import shutil
 import socket
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -94,21 +95,28 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-@pytest.fixture(scope="session")
-def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    """One Airflow for all tests of a session; each test has specs of its own."""
+@contextmanager
+def started(folder: Path) -> Iterator[Platform]:
+    """An Airflow for a project in an empty folder."""
     for name in ("SKILLSENGINE_HOME", "SKILLSENGINE_CATALOG", "SKILLSENGINE_PROJECT", "AIRFLOW_HOME"):
         os.environ.pop(name, None)
     os.environ["OMP_NUM_THREADS"] = "1"
-    project = tmp_path_factory.mktemp("platform") / "project"
+    project = folder / "project"
     make_project(project)
     shutil.copytree(PROJECT / "dags", project / "dags", ignore=shutil.ignore_patterns("__pycache__"))
     settings = load_settings(project)
     assert tiny_experiment().data.source in SPEC.format(name="x")
-    started = time.monotonic()
+    began = time.monotonic()
     address = embedded.up(settings, free_port())
     try:
         with AirflowClient(address.url) as client:
-            yield Platform(settings, client, time.monotonic() - started)
+            yield Platform(settings, client, time.monotonic() - began)
     finally:
         embedded.down(settings)
+
+
+@pytest.fixture(scope="session")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    """One Airflow for all tests of a session; each test has specs of its own."""
+    with started(tmp_path_factory.mktemp("platform")) as platform:
+        yield platform

@@ -33,7 +33,7 @@ def make_taught_version(project: Path) -> Path:
     """A project with the version; returns its folder. The base knows the answers, the adapter adds nothing."""
     (project / "experiments").mkdir(parents=True)
     version = make_version(project, targets=("q_proj", "v_proj"))
-    _teach(project / BASE)
+    teach(project / BASE)
     weights = version / "adapter_model.safetensors"
     save_file({name: value * ("lora_B" not in name) for name, value in load_file(weights).items()}, weights)
     record = json.loads((version / "version.json").read_text())
@@ -43,7 +43,8 @@ def make_taught_version(project: Path) -> Path:
     return version
 
 
-def _teach(base: Path) -> None:
+def teach(base: Path) -> None:
+    """Let a tiny base, a folder, learn the answers by heart."""
     tokenizer = AutoTokenizer.from_pretrained(base)
     model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
     rows = [
