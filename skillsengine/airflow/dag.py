@@ -17,7 +17,15 @@ from skillsengine.airflow.notify import deadline
 from skillsengine.airflow.periods import first_run, timetable
 from skillsengine.airflow.report import ReportTask
 from skillsengine.airflow.request import evaluation_params, retrain_params
-from skillsengine.airflow.tasks import ExperimentTask, RegisterTask, TrialsTask, TrialTask, WaitForData, model_alias
+from skillsengine.airflow.tasks import (
+    REPORT,
+    ExperimentTask,
+    RegisterTask,
+    TrialsTask,
+    TrialTask,
+    WaitForData,
+    model_alias,
+)
 from skillsengine.airflow.work import EVALUATIONS, RETRAIN
 from skillsengine.pipeline.bounds import resources_of
 from skillsengine.spec.schema import Experiment, StageResources, Sweep
@@ -211,7 +219,7 @@ def _wait(experiment: Experiment, kind: Kind, shared: dict[str, Any]) -> Any:
 
 
 def _report(kind: Kind, shared: dict[str, Any]) -> Any:
-    report = ReportTask(task_id="report", kind=kind, execution_timeout=_LIGHT_TIMEOUT, **shared)
+    report = ReportTask(task_id=REPORT, kind=kind, execution_timeout=_LIGHT_TIMEOUT, **shared)
     return report.as_teardown()
 
 

@@ -23,7 +23,7 @@ from skillsengine.airflow.notify.address import airflow_address
 from skillsengine.airflow.notify.message import About, run_url
 from skillsengine.airflow.notify.outcome import tell
 from skillsengine.airflow.request import read_request, trigger_of
-from skillsengine.airflow.tasks import ERROR_KEY
+from skillsengine.airflow.tasks import ERROR_KEY, last_attempt
 from skillsengine.scoring.wording import with_half
 from skillsengine.settings import Settings
 from skillsengine.spec.schema import Experiment
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from skillsengine.pipeline.run import Run
 
 log = logging.getLogger(__name__)
+
+_OVER = ("success", "failed", "skipped", "upstream_failed", "removed")
+"""States of Airflow's tasks that nothing follows by itself."""
 
 
 class ReportTask(BaseOperator):  # type: ignore[misc]  # airflow ships no types
@@ -47,15 +50,32 @@ class ReportTask(BaseOperator):  # type: ignore[misc]  # airflow ships no types
         self._experiment, self._project, self._kind = experiment, project, kind
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
+        return self._say(context, *self._outcome(context, self._states(context)))
+
+    def say_again(
+        self, context: Mapping[str, Any], task: str, state: str, result: Mapping[str, Any] | None = None
+    ) -> None:
+        """Once more, from `task`, which ends with `state` and `result`: somebody cleared it and not this one (Airflow's "only
+        failed tasks"), so that the run would stay what it was called before. Nothing where this one, or another, is still to
+        come. Never a reason to fail."""
+        try:
+            states = {**self._states(context), task: state}
+            if states.get(self.task_id) in _OVER and all(found in _OVER for found in states.values()):
+                self._say(context, *self._outcome(context, states), result)
+        except Exception:
+            log.exception("the run is not told anew; clear its task `%s` to have that", self.task_id)
+
+    def _say(
+        self, context: Mapping[str, Any], state: str, error: str | None, result: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
         settings = work.settings_for(self._project)
-        state, error = self._outcome(context)
         # Airflow adds to the attempts that a task has when somebody clears it, not when it tries again by itself.
         cleared = context["ti"].max_tries
         try:
-            run, note = self._close(context, settings, state, error)
+            run, note = self._close(context, settings, state, error, result)
         except Exception as failed:
             # The catalog is away, say. Who waits for a word gets it after the last attempt, whatever came of the report.
-            if _last_attempt(context["ti"]):
+            if last_attempt(context["ti"]):
                 tell(
                     self._experiment,
                     about_run(self._experiment, context, None),
@@ -75,10 +95,14 @@ class ReportTask(BaseOperator):  # type: ignore[misc]  # airflow ships no types
             self.made = task_links.version_links(run.experiment.name, int(place.stem), report=True)
         return {"state": state, "note": note} | ({"report": str(place)} if place else {})
 
-    def _outcome(self, context: Mapping[str, Any]) -> tuple[str, str | None]:
-        """(`success` or `failed`, what the first failed task said)."""
+    def _states(self, context: Mapping[str, Any]) -> dict[str, str]:
         ti, run_id = context["ti"], context["dag_run"].run_id
-        states: Mapping[str, Any] = ti.get_task_states(dag_id=ti.dag_id, run_ids=[run_id]).get(run_id, {})
+        found: Mapping[str, Any] = ti.get_task_states(dag_id=ti.dag_id, run_ids=[run_id]).get(run_id, {})
+        return {name: str(state) for name, state in found.items()}
+
+    def _outcome(self, context: Mapping[str, Any], states: Mapping[str, str]) -> tuple[str, str | None]:
+        """(`success` or `failed`, what the first failed task said)."""
+        ti = context["ti"]
         order = [task.task_id for task in self.dag.topological_sort() if task.task_id != self.task_id]
         for task in order:
             instances: list[tuple[int | None, str]] = [*_mapped(states, task)] or [(None, str(states.get(task)))]
@@ -95,7 +119,12 @@ class ReportTask(BaseOperator):  # type: ignore[misc]  # airflow ships no types
         return "success", None
 
     def _close(
-        self, context: Mapping[str, Any], settings: Settings, state: str, error: str | None
+        self,
+        context: Mapping[str, Any],
+        settings: Settings,
+        state: str,
+        error: str | None,
+        result: Mapping[str, Any] | None,
     ) -> tuple[Run | None, str]:
         """Close the run in the catalog, unless the request or the data never let it be opened; and its note."""
         from skillsengine.pipeline.run import finish_run, with_overrides
@@ -109,15 +138,15 @@ class ReportTask(BaseOperator):  # type: ignore[misc]  # airflow ships no types
             return None, f"{state}: {error or failed}"
         note = finish_run(run, state, error)
         if self._kind == "evaluations" and state == "success":
-            note = with_overrides(run, self._scores(context, run.partition))
+            scored = result or context["ti"].xcom_pull(task_ids="score") or {}
+            note = with_overrides(run, self._scores(scored, run.partition))
             run.catalog.finish_run(run.id, state, note)
         return run, note
 
-    def _scores(self, context: Mapping[str, Any], partition: str) -> str:
+    def _scores(self, result: Mapping[str, Any], partition: str) -> str:
         from skillsengine.pipeline.drift import label_free, phrase
         from skillsengine.pipeline.rejected import describe
 
-        result = context["ti"].xcom_pull(task_ids="score") or {}
         if "cached" in result:
             return work.filled(result)
         cells: Mapping[str, Mapping[str, Any]] = result.get("cells", {})
@@ -188,10 +217,6 @@ def leave_report(run: Run) -> Path | None:
     log.info("report: %s", place)
     show_report(version, run.experiment, run.settings, run.run_id, page)
     return place
-
-
-def _last_attempt(ti: Any) -> bool:
-    return bool(ti.try_number > ti.max_tries)
 
 
 def put_note(dag_id: str, run_id: str, note: str, settings: Settings) -> None:

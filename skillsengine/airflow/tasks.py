@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
+REPORT = "report"
+"""The task that ends every run."""
 ERROR_KEY = "error"
 """XCom in which a failed task leaves its text for the report."""
 _ERROR_CHARS = 1000
@@ -48,7 +50,20 @@ class ExperimentTask(BaseOperator):  # type: ignore[misc]  # airflow ships no ty
 
     def execute(self, context: Mapping[str, Any]) -> Any:
         die_with_parent(self._parent)
-        return attempt(lambda: self._work(context), context)
+        try:
+            result = attempt(lambda: self._work(context), context)
+        except Exception as error:
+            if isinstance(error, AirflowFailException) or last_attempt(context["ti"]):
+                self._say_again(context, "failed")
+            raise
+        self._say_again(context, "success", result)
+        return result
+
+    def _say_again(self, context: Mapping[str, Any], state: str, result: Mapping[str, Any] | None = None) -> None:
+        index = context["ti"].map_index
+        name = self.task_id if index is None or index < 0 else f"{self.task_id}_{index}"
+        if self.dag is not None and self.dag.has_task(REPORT):
+            self.dag.get_task(REPORT).say_again(context, name, state, result)
 
     def _work(self, context: Mapping[str, Any]) -> dict[str, Any]:
         run = self._open(context)
@@ -213,6 +228,10 @@ class WaitForData(BaseSensorOperator):  # type: ignore[misc]  # airflow ships no
             f"{format_duration(self._experiment.data.wait)}. Put the data there and clear this task to go on, "
             "or raise data.wait in the spec. This task's log tells what each look has found."
         )
+
+
+def last_attempt(ti: Any) -> bool:
+    return bool(ti.try_number > ti.max_tries)
 
 
 def attempt(do: Callable[[], T], context: Mapping[str, Any]) -> T:

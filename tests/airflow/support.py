@@ -25,7 +25,7 @@ def write_spec(project: Path, name: str, more: str = "", *, folder: str = "") ->
 class TaskInstance:
     """Keeps XComs, and knows the states of the run's tasks. It is on its last attempt."""
 
-    try_number, max_tries = 1, 0
+    try_number, max_tries, map_index = 1, 0, -1
 
     def __init__(self, dag_id: str, states: dict[str, str] | None = None) -> None:
         self.dag_id, self.states = dag_id, states or {}

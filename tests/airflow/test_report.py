@@ -216,9 +216,7 @@ def test_an_airflow_that_does_not_answer_fails_nothing(
 def test_what_came_of_an_evaluation(project: Path, result: dict[str, object], told: str) -> None:
     """Ads that a version was trained on are no ads without labels."""
     _, evaluations = build(tiny_experiment().model_dump_json(), source="s", digest="d", project=str(project))
-    context = make_context("tiny.evaluations")
-    context["ti"].xcoms["score", "return_value"] = result
-    assert told in evaluations.get_task("report")._scores(context, "2026-03")
+    assert told in evaluations.get_task("report")._scores(result, "2026-03")
 
 
 def registered(project: Path) -> Run:
@@ -259,3 +257,58 @@ def test_a_report_that_cannot_be_written_is_told_and_fails_nothing(
         in caplog.messages
     )
     assert "/reports/tiny: cannot be made: " in caplog.text
+
+
+@pytest.mark.parametrize("reported", ["success", "failed"])
+def test_a_failed_task_that_was_cleared_alone_closes_the_run_anew(
+    project: Path, reported: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Airflow's "only failed tasks": the report has run, and does not run again."""
+    report(
+        project, dict.fromkeys(BEFORE, "success") | {"gate": "failed", "promote": "upstream_failed"}, ("gate", "away")
+    )
+    assert (row(project).state, row(project).note) == ("failed", "failed: gate: away")
+    states = dict.fromkeys(BEFORE, "success") | {"promote": "running", "report": reported}
+    promote = retrain_of(project).get_task("promote")
+    monkeypatch.setattr(type(promote), "_work", lambda *_: {})
+    promote.execute(make_context(states=states))
+    assert (row(project).state, row(project).error) == ("success", None)
+    assert "failed" not in row(project).note
+
+
+def test_a_cleared_task_that_fails_again_says_so(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    report(
+        project, dict.fromkeys(BEFORE, "success") | {"gate": "failed", "promote": "upstream_failed"}, ("gate", "away")
+    )
+    gate = retrain_of(project).get_task("gate")
+
+    def fails(*_: Any) -> None:
+        raise ValueError("no such metric")
+
+    monkeypatch.setattr(type(gate), "_work", fails)
+    given = make_context(
+        states=dict.fromkeys(BEFORE, "success") | {"gate": "running", "promote": "upstream_failed", "report": "success"}
+    )
+    given["ti"].xcoms["gate", tasks.ERROR_KEY] = "no such metric"
+    with pytest.raises(Exception, match="no such metric"):
+        gate.execute(given)
+    assert row(project).note == "failed: gate: no such metric"
+
+
+@pytest.mark.parametrize("left", [{"report": "None"}, {}, {"promote": "None"}])
+def test_while_something_is_to_come_a_task_says_nothing(
+    project: Path, left: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report(
+        project, dict.fromkeys(BEFORE, "success") | {"gate": "failed", "promote": "upstream_failed"}, ("gate", "away")
+    )
+    gate = retrain_of(project).get_task("gate")
+    monkeypatch.setattr(type(gate), "_work", lambda *_: {})
+    states = dict.fromkeys(BEFORE, "success") | ({"report": "success"} if "promote" in left else {}) | left
+    gate.execute(make_context(states=states))
+    assert row(project).note == "failed: gate: away"
+
+
+def retrain_of(project: Path) -> Any:
+    retrain, _ = build(tiny_experiment().model_dump_json(), source="s", digest="d", project=str(project))
+    return retrain
