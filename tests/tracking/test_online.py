@@ -50,7 +50,7 @@ def test_lineage_and_the_registry(received: Received, tmp_path: Path) -> None:
     assert received.used == [(second, "job-skills-adapter")]
     assert received.linked == [("wandb-registry-model", "skills", ("7", "champion"))]
     assert [run["groupName"] for run in received.runs.values()] == ["job-skills/r"] * 2
-    assert {run.get("host", "") for run in received.runs.values()} == {""}
+    assert {(run.get("host", ""), run["program"]) for run in received.runs.values()} == {("", "skillsengine")}
     assert str(tmp_path) not in json.dumps([received.runs, [*received.artifacts.values()]], default=str)
     assert kept_runs(tmp_path / "home") == []
 
