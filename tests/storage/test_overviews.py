@@ -37,6 +37,31 @@ def test_champions_and_versions_with_the_f1_that_they_were_registered_with(catal
     assert catalog.models_of() == {"a": "shared", "b": "shared"}
 
 
+def test_where_adapters_were_scored_by_the_newest_cell(catalog: Catalog) -> None:
+    def cell(experiment: str, partition: str, labelled: int | None, artifact: str, marked: str | None = None) -> None:
+        catalog.put_cell(
+            subject="a",
+            kind="adapter",
+            experiment=experiment,
+            partition=partition,
+            data_digest="d",
+            artifact_digest=artifact,
+            stage_version=4,
+            metrics={} if labelled is None else {"labelled_rows": labelled},
+            adapter_digest="a",
+            marked=marked,
+        )
+
+    cell("e", "2026-02", 3, "1")
+    cell("e", "2026-01", 5, "2")
+    cell("e", "2026-02", 0, "3")
+    cell("e", "2026-03", None, "4", marked="trained on")
+    cell("other", "2026-09", 9, "5")
+    assert catalog.scored_on("e") == {"a": {"2026-01": 5, "2026-02": 0}}
+    assert list(catalog.scored_on("e")["a"]) == ["2026-01", "2026-02"]
+    assert catalog.scored_on("nothing") == {}
+
+
 def test_time_is_summed_of_what_was_done_since(catalog: Catalog, clock: Clock) -> None:
     spec = {"resources": {"device": "cuda", "gpus": 2}}
     for name, kept in (("old", spec), ("new", spec), ("cpu", {"resources": {"device": "cpu"}})):
