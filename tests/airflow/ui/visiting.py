@@ -60,7 +60,7 @@ class Visitor:
         from skillsengine.airflow.ui.links import PREFIX
 
         self.client = TestClient(
-            _airflow(root_path), base_url="https://airflow.test", raise_server_exceptions=False, follow_redirects=False
+            pages_app(root_path), base_url="https://airflow.test", raise_server_exceptions=False, follow_redirects=False
         )
         self.client.headers["accept"] = "text/html"
         self.pages = f"{root_path}{PREFIX}"
@@ -79,7 +79,7 @@ class Visitor:
 
 
 @cache
-def _airflow(root_path: str) -> FastAPI:
+def pages_app(root_path: str) -> FastAPI:
     """What Airflow's API server is to the pages."""
     from skillsengine.airflow.ui.app import make_app
     from skillsengine.airflow.ui.links import PREFIX
