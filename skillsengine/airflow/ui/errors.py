@@ -22,6 +22,7 @@ _TITLES = {
     403: "Not allowed",
     404: "Not found",
     405: "Not allowed",
+    409: "Not now",
     422: "Not understood",
     500: "Something went wrong",
     503: "Not available",

@@ -156,7 +156,7 @@
     const said = document.createElement("p");
     said.className = "said";
     said.textContent = text;
-    document.querySelector("#fill-state [role='status']").replaceChildren(said);
+    document.getElementById("fill-said").replaceChildren(said);
   }
 
   /* Put what another reading of the page says in the place of what is shown; where one is, and what is ticked, stays. */
