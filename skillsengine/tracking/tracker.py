@@ -31,6 +31,8 @@ INIT_SECONDS = 20.0
 """Longest wait for the server to accept a run."""
 FINISH_SECONDS = 120.0
 """Longest wait for the last uploads; what is not sent by then stays in the run's folder."""
+FLUSH_SECONDS = 2.0
+"""As much of a run's log may be lost with its machine, or with a helper that is given up."""
 REGISTRY = "wandb-registry-model"
 """W&B's registry of models, which every organization has."""
 _GRACE = 10.0
@@ -296,6 +298,7 @@ def _init(
             x_save_requirements=False,
             host="",
             program="skillsengine",
+            x_transaction_log_flush_interval=FLUSH_SECONDS,
         ),
     )
     write_note(Path(run.settings.sync_dir), name=stage, group=group, project=tracking.project)

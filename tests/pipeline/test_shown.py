@@ -74,6 +74,7 @@ def test_the_report_is_a_run_with_the_headline(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.nightly
 def test_a_champion_that_moves_does_so_in_the_registry_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = make_project(tmp_path / "project", base=False)
     _, version = registered(settings)

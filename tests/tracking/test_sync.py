@@ -11,6 +11,7 @@ import pytest
 
 from skillsengine.spec.schema import Tracking
 from skillsengine.tracking import server, sync
+from skillsengine.tracking import tracker as tracker_module
 from skillsengine.tracking.kept import KeptRun, end_note, write_note
 from skillsengine.tracking.sync import Sent, send_kept_runs
 from skillsengine.tracking.tracker import open_tracker
@@ -101,26 +102,26 @@ def test_a_server_that_is_away_is_asked_once(tmp_path: Path, monkeypatch: pytest
     assert result.stopped.endswith("; see WANDB_BASE_URL and HTTPS_PROXY")
 
 
-def test_an_offline_run_arrives_whole_and_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """W&B's own `wandb sync`, against a server on loopback."""
+def kept_one(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith("WANDB_")]:
         monkeypatch.delenv(name)
-    ads = make_artifact(tmp_path / "ads", "format", {"rows.jsonl": b"{}"}, key="2026-01")
-    adapter = make_artifact(tmp_path / "adapter", "finetune", {"base.json": b"{}"})
+    ads = make_artifact(home / "ads", "format", {"rows.jsonl": b"{}"}, key="2026-01")
+    adapter = make_artifact(home / "adapter", "finetune", {"base.json": b"{}"})
     with open_tracker(
-        Tracking(), home=tmp_path, group="job-skills/manual__1", stage="finetune", digest="d", config={"name": "x"}
+        Tracking(), home=home, group="job-skills/manual__1", stage="finetune", digest="d", config={"name": "x"}
     ) as tracker:
         tracker.used(ads, "job-skills")
         for step in range(1, 4):
             tracker.log({"train/loss": 1 / step}, step=step)
         tracker.summary({"f1": 0.5})
         tracker.made(adapter, "job-skills")
+
+
+def test_an_offline_run_arrives_whole_and_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """W&B's own `wandb sync`, against a server on loopback."""
+    kept_one(tmp_path, monkeypatch)
     with wandb_server() as received:
         env = {"WANDB_API_KEY": KEY, "WANDB_BASE_URL": received.url, "PATH": os.environ["PATH"]}
-        received.refuse = 401
-        refused = send_kept_runs(tmp_path, env)
-        assert refused is not None and list(refused.failed.values()) == ["no such key"]
-        received.refuse = None
         result = send_kept_runs(tmp_path, env)
         assert result is not None and result.complete
         assert send_kept_runs(tmp_path, env) == Sent({}, {})
@@ -131,3 +132,42 @@ def test_an_offline_run_arrives_whole_and_once(tmp_path: Path, monkeypatch: pyte
     assert [told["history"][line]["train/loss"] for line in range(3)] == [1.0, 0.5, pytest.approx(1 / 3)]
     assert received.made(run) == {"job-skills-adapter": "adapter"}
     assert received.used == [(run, "job-skills-data-2026-01")]
+
+
+@pytest.mark.nightly
+def test_a_key_that_is_refused_is_told_and_the_next_call_sends_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept_one(tmp_path, monkeypatch)
+    with wandb_server() as received:
+        env = {"WANDB_API_KEY": KEY, "WANDB_BASE_URL": received.url, "PATH": os.environ["PATH"]}
+        received.refuse = 401
+        refused = send_kept_runs(tmp_path, env)
+        assert refused is not None and list(refused.failed.values()) == ["no such key"] and not received.runs
+        received.refuse = None
+        result = send_kept_runs(tmp_path, env)
+    assert result is not None and result.complete and len(received.runs) == 1
+
+
+@pytest.mark.nightly
+def test_an_online_run_whose_helper_was_given_up_arrives_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracker_module, "FINISH_SECONDS", 3.0)
+    monkeypatch.setattr(tracker_module, "_GRACE", 1.0)
+    with wandb_server() as received:
+        env = {"WANDB_API_KEY": KEY, "WANDB_BASE_URL": received.url, "PATH": os.environ["PATH"]}
+        monkeypatch.setenv("WANDB_API_KEY", KEY)
+        monkeypatch.setenv("WANDB_BASE_URL", received.url)
+        monkeypatch.delenv("WANDB_MODE", raising=False)
+        adapter = make_artifact(tmp_path / "adapter", "finetune", {"base.json": b"{}"})
+        with open_tracker(Tracking(), home=tmp_path, group="g", stage="finetune", digest="d", config={}) as tracker:
+            tracker.log({"train/loss": 1.0}, step=1)
+            received.refuse = 500
+            tracker.log({"train/loss": 0.5}, step=2)
+            tracker.made(adapter, "job-skills")
+        received.refuse = None
+        result = send_kept_runs(tmp_path, env)
+        assert result is not None and result.complete and len(result.sent) == 1, result
+        assert send_kept_runs(tmp_path, env) == Sent({}, {})
+    ((run, told),) = received.runs.items()
+    assert [told["history"][line]["_step"] for line in sorted(told["history"])] == [1, 2]
+    assert received.made(run) == {"job-skills-adapter": "adapter"}
