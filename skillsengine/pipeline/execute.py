@@ -76,6 +76,8 @@ class Surroundings:
     observer: Observer | None = None
     connect: Connect = environment_connect
     """Who gives the credentials of a source's connection."""
+    partition: str | None = None
+    """The run's own, to be told in W&B; None where it has several."""
 
 
 class Reporter:
@@ -223,7 +225,7 @@ def _build(
         experiment = trained_spec(experiment, inputs["finetune"])
     roots = base_roots(experiment, settings, trusted=around.options.trusted)
     with (
-        tracked(experiment, settings.home, around.group, step.id, step.digest) as tracker,
+        tracked(experiment, settings.home, around.group, step.id, step.digest, around.partition) as tracker,
         around.store.building(step.stage, step.digest) as out,
     ):
         for artifact in inputs.values():

@@ -106,7 +106,7 @@ _COLUMNS = ("partition", "challenger", "opponent", "rows", "gold_skills")
 def _track(run: Run, verdict: Mapping[str, Any]) -> None:
     """The verdict as a small W&B run beside those of the stages; never a reason to fail."""
     judged = f"gate:{run.plan.adapter.digest}:{verdict['champion']}"
-    with tracked(run.experiment, run.settings.home, run.run_id, "gate", judged) as tracker:
+    with tracked(run.experiment, run.settings.home, run.run_id, "gate", judged, run.partition) as tracker:
         scores = {key: value for key, value in verdict["scores"].items() if key != "partitions"}
         parts = [[part[column] for column in _COLUMNS] for part in verdict["scores"].get("partitions", ())]
         tracker.table("partitions", list(_COLUMNS), parts)

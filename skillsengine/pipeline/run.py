@@ -88,7 +88,15 @@ class Run:
 
     def around(self, observer: Observer | None = None) -> Surroundings:
         return Surroundings(
-            self.settings, self.store, self.catalog, self.id, self.run_id, self.options, observer, self.connect
+            self.settings,
+            self.store,
+            self.catalog,
+            self.id,
+            self.run_id,
+            self.options,
+            observer,
+            self.connect,
+            None if self.cells else self.partition,
         )
 
 

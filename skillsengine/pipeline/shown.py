@@ -28,8 +28,13 @@ _SUBJECTS = {"adapter": "", "base": "base_", "lexicon": "lexicon_"}
 _SCORES = ("f1", "f1_low", "f1_high", "precision", "recall")
 
 
-def tracked(experiment: Experiment, home: Path, run_id: str, stage: str, digest: str) -> Tracker:
-    """Open the W&B run of a step of the run `run_id`, or of what follows from the steps; see `open_tracker`."""
+def tracked(
+    experiment: Experiment, home: Path, run_id: str, stage: str, digest: str, partition: str | None = None
+) -> Tracker:
+    """Open the W&B run of a step of the run `run_id`, or of what follows from the steps; see `open_tracker`.
+
+    `partition`, that of the run, is a tag beside those of the spec.
+    """
     # Reached by name, as the stages are: the control plane never imports wandb.
     tracker: Tracker = import_heavy("skillsengine.tracking.tracker").open_tracker(
         experiment.tracking,
@@ -38,7 +43,7 @@ def tracked(experiment: Experiment, home: Path, run_id: str, stage: str, digest:
         stage=stage,
         digest=digest,
         config=experiment.model_dump(mode="json"),
-        tags=(experiment.name, *experiment.tags),
+        tags=(experiment.name, partition or "", *experiment.tags),
     )
     return tracker
 
@@ -53,7 +58,8 @@ def show_alias(version: VersionRow, alias: str, settings: Settings, run_id: str,
             return
         experiment = Experiment.model_validate(version.spec)
         artifact = _registered(version, settings)
-        opened = tracked(experiment, settings.home, run_id, "promote", f"{alias}:{version.artifact_digest}")
+        digest = f"{alias}:{version.artifact_digest}"
+        opened = tracked(experiment, settings.home, run_id, "promote", digest, version.partition)
     except (ValidationError, StoreError, StageError) as error:  # an old spec, a damaged artifact, no wandb here
         log.warning("W&B: its registry is not told that %s is %s. %s", version.name, alias, error)
         return
@@ -68,7 +74,8 @@ def show_report(version: VersionRow, experiment: Experiment, settings: Settings,
         return
     try:
         artifact = _registered(version, settings)
-        opened = tracked(experiment, settings.home, run_id, "report", f"report:{version.artifact_digest}")
+        digest = f"report:{version.artifact_digest}"
+        opened = tracked(experiment, settings.home, run_id, "report", digest, version.partition)
     except (StoreError, StageError) as error:
         log.warning("W&B: the report is not shown there. %s", error)
         return

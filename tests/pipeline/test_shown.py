@@ -57,6 +57,7 @@ def test_the_report_is_a_run_with_the_headline(tmp_path: Path) -> None:
     (folder,) = (settings.home / "wandb").glob("offline-run-*")
     found = told(folder)
     assert [found.run[key] for key in ("job_type", "run_group")] == ["report", "tiny/r"]
+    assert found.run["tags"] == ["tiny", "2026-03"]
     assert found.artifacts() == {("used", "model", "tiny")}
     assert "report.path" in found.history[0]
     assert headline(version).items() <= found.summary.items()
@@ -102,6 +103,7 @@ def test_a_whole_run(tmp_path: Path) -> None:
         found = told(folder)
         runs[found.run["display_name"]] = found
     assert {found.run["run_group"] for found in runs.values()} == {"tiny/r"}
+    assert all(set(found.run["tags"]) == {"tiny", "2026-03"} for found in runs.values())
     assert {(name, found.run["job_type"]) for name, found in runs.items()} == {
         ("format[2026-01]", "format"),
         ("format[2026-02]", "format"),
