@@ -25,19 +25,19 @@ def known_partitions(
     """From the first one that is known, but not before the experiment's `start_date`, up to the one that is under way at `now`;
     in their order. Of a source that is not dated, `all`.
 
-    `data`: the newest run has found some, or something was scored on it or trained on it. `no data`: that run saw a hole.
-    `unknown`: it is over, and no run has looked since. Raises CatalogUnavailable.
+    `data`: the newest run has found some, or something was scored on it or trained on it. `no data`: that run has found none.
+    `unknown`: it is over since then, and no run has looked. Raises CatalogUnavailable.
     """
     data = experiment.data
     if not data.dated:
         return {STATIC_KEY: "data"}
     used = _used(experiment, versions, catalog)
-    seen = _seen(experiment, catalog.list_runs(experiment.name, limit=_RUNS))
+    run = _newest(experiment, catalog.list_runs(experiment.name, limit=_RUNS))
+    seen = [(str(low), str(high)) for low, high in run.options["there"]] if run else []
     current = key_of(now.date(), data.period)
     begins = min((*used, *(low for low, _ in seen)), default=current)
     if experiment.start_date is not None:
         begins = max(begins, key_of(experiment.start_date, data.period))
-    looked_until = seen[-1][1] if seen else ""
     found: dict[str, Presence] = {}
     for key in _until(max((current, *used)), begins, experiment):
         if key in used or (any(low <= key <= high for low, high in seen) and is_complete(key, now, data.period)):
@@ -45,7 +45,8 @@ def known_partitions(
         elif not is_complete(key, now, data.period):
             found[key] = "unfinished"
         else:
-            found[key] = "no data" if key < looked_until else "unknown"
+            looked = run is not None and is_complete(key, run.started, data.period)
+            found[key] = "no data" if looked else "unknown"
     return found
 
 
@@ -63,14 +64,14 @@ def _is_key(key: str, experiment: Experiment) -> bool:
     return True
 
 
-def _seen(experiment: Experiment, runs: Sequence[RunRow]) -> list[tuple[str, str]]:
-    """(first, last) of each unbroken row of partitions that the newest run saw; runs of before told none."""
+def _newest(experiment: Experiment, runs: Sequence[RunRow]) -> RunRow | None:
+    """The newest run that looked at the source as the spec has it now; runs of before kept nothing of what they saw."""
     source = experiment.data.model_dump(mode="json")
     for run in runs:
         told = run.spec.get("data", {})
         if all(told.get(name) == source[name] for name in ("source", "period")) and run.options.get("there"):
-            return [(str(low), str(high)) for low, high in run.options["there"]]
-    return []
+            return run
+    return None
 
 
 def _until(last: str, first: str, experiment: Experiment) -> list[str]:

@@ -167,10 +167,11 @@
       const its = found.getElementById(part.id);
       if (its && its.innerHTML !== part.innerHTML) part.replaceChildren(...its.childNodes);
     }
-    const [olds, news] = [box.querySelectorAll("tr"), fresh.querySelectorAll("tr")];
-    const same = olds.length === news.length && [...olds].every((row, y) => row.cells.length === news[y].cells.length);
+    const rows = (place) => [...place.querySelectorAll("tr")].map((row) => [...row.cells]);
+    const [olds, news] = [rows(box), rows(fresh)];
+    const same = olds.length === news.length && olds.every((row, y) => row.length === news[y].length);
     if (!same) box.replaceChildren(...fresh.childNodes);
-    else [...olds].forEach((row, y) => [...row.cells].forEach((cell, x) => exchange(cell, news[y].cells[x])));
+    else olds.forEach((row, y) => row.forEach((cell, x) => exchange(cell, news[y][x])));
     box.dataset.mark = fresh.dataset.mark;
     start();
     if (ticks().some((tick) => !tick.checked)) count();
