@@ -77,7 +77,7 @@ def _wandb(experiments: Collection[Experiment]) -> Iterator[Finding]:
         else:
             yield ok(subject, f"WANDB_API_KEY is set and {address} answers: runs are reported online")
     elif "offline" in modes and not os.environ.get("WANDB_API_KEY"):
-        yield ok(subject, "no WANDB_API_KEY: runs are kept offline, and sent once a key is there")
+        yield ok(subject, "no WANDB_API_KEY: runs are kept offline; `skillsengine sync` sends them once a key is there")
     elif "offline" in modes:
         yield ok(subject, "runs are kept offline, as the specs or WANDB_MODE say")
     elif modes:

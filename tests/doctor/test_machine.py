@@ -58,7 +58,7 @@ def test_little_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("modes", "env", "text"),
     [
-        (("auto",), {}, "no WANDB_API_KEY: runs are kept offline, and sent once a key is there"),
+        (("auto",), {}, "no WANDB_API_KEY: runs are kept offline; `skillsengine sync` sends them once a key is there"),
         (("offline", "disabled"), {"WANDB_API_KEY": KEY}, "runs are kept offline, as the specs or WANDB_MODE say"),
         (("auto",), {"WANDB_API_KEY": KEY, "WANDB_MODE": "offline"}, "runs are kept offline, as the specs or WANDB_MODE say"),
         (("disabled",), {"WANDB_API_KEY": KEY}, "disabled"),
