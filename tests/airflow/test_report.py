@@ -234,14 +234,19 @@ def registered(project: Path) -> Run:
     return run
 
 
-def test_the_version_has_a_report_beside_it(project: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_version_has_a_report_beside_it(
+    project: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = registered(project)
+    shown: list[Any] = []
+    monkeypatch.setattr("skillsengine.pipeline.shown.show_report", lambda *told: shown.extend(told))
     with caplog.at_level("INFO"):
         result = report(project, dict.fromkeys(BEFORE, "success"))
     place = run.store.root / "reports" / "tiny" / "1.html"
     assert result["report"] == str(place) and "<title>tiny@1: report</title>" in place.read_text("utf-8")
     assert f"report: {place}" in caplog.messages
     assert row(project).data["report"] == str(place)
+    assert (shown[0].name, shown[3], shown[4]) == ("tiny@1", "manual__1", place.read_text("utf-8")), "and in W&B"
 
 
 def test_a_report_that_cannot_be_written_is_told_and_fails_nothing(
