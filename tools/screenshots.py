@@ -25,7 +25,12 @@ from skillsengine.settings import load_settings
 WIDTH = 1280
 OURS = "/plugin/experiments/skillsengine/experiments"
 """Our pages in the frame of Airflow's."""
-_WAIT_SECONDS = 60
+AD = (
+    "Welder for our shipyard in Gdynia. You weld pressure pipes (TIG welding), read technical drawings and bring a valid "
+    "forklift licence. Polish is a must, English helps. We offer 28 vacation days and a canteen."
+)
+_WAIT_SECONDS = 600
+"""A version has to be loaded before it answers."""
 _SETTLED_SECONDS = 2.0
 """Charts move into their places."""
 
@@ -41,6 +46,8 @@ class Shot:
     framed: bool = True
     anchor: str = ""
     """Selector of what the picture begins with; without one, the top of the page."""
+    asks: str = ""
+    """A text that is asked first, in the page's form."""
     says: str = ""
     """Text that has to be there: Airflow's pages are there long before what they show."""
 
@@ -53,8 +60,8 @@ def shots(name: str) -> dict[str, Shot]:
         "training": Shot(own, "#training canvas", 1000, anchor="#training"),
         "matrix": Shot(f"{own}/matrix", "table"),
         "compare": Shot(f"{own}/compare", "table", 1000),
-        "errors": Shot(f"{own}/errors", "h1", 1000),
-        "try-it": Shot(f"{own}/try", "form", 800),
+        "errors": Shot(f"{own}/errors", "#ads", 1000, anchor="#ads"),
+        "try-it": Shot(f"{own}/try", "#as-json", 1000, asks=AD),
         "airflow-dag": Shot(f"/dags/{name}", "#root", framed=False, says="finetune"),
     }
 
@@ -101,6 +108,10 @@ def take(driver: webdriver.Chrome, url: str, shot: Shot, path: Path) -> None:
     if shot.framed:
         wait.until(lambda browser: browser.find_elements(By.TAG_NAME, "iframe"))
         driver.switch_to.frame(driver.find_element(By.TAG_NAME, "iframe"))
+    if shot.asks:
+        field = wait.until(lambda browser: browser.find_element(By.TAG_NAME, "textarea"))
+        field.send_keys(shot.asks)
+        field.submit()
     wait.until(lambda browser: browser.find_elements(By.CSS_SELECTOR, shot.shows))
     if shot.says:
         wait.until(lambda browser: shot.says in browser.find_element(By.TAG_NAME, "body").text)
