@@ -7,6 +7,7 @@ made by whoever may read the DAG's runs. What may not be read is "not found", so
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from functools import cached_property
 from typing import Annotated, Any
 
@@ -52,6 +53,19 @@ class Access:
 
     def may_read_runs(self, dag_id: str) -> bool:
         return self._may("GET", dag_id, DagAccessEntity.RUN)
+
+    def with_readable_runs(self, dag_ids: Collection[str]) -> frozenset[str]:
+        """Those of the readable ones whose runs they may read too: one query more than `readable` takes."""
+        asked = sorted(self.readable.intersection(dag_ids))
+        teams = DagModel.get_dag_id_to_team_name_mapping(asked, session=self.session)
+        details = (DagDetails(id=dag_id, team_name=teams.get(dag_id)) for dag_id in asked)
+        return frozenset(
+            each.id
+            for each in details
+            if self._manager.is_authorized_dag(
+                method="GET", access_entity=DagAccessEntity.RUN, details=each, user=self.user
+            )
+        )
 
     def may_trigger(self, dag_id: str) -> bool:
         return self._may("POST", dag_id, DagAccessEntity.RUN)

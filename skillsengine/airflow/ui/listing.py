@@ -74,8 +74,10 @@ class Row:
     last: Last | None
     champion: Scored | None
     hidden_champion: bool
-    """Whether the model has a champion that another experiment made, which the user may not read."""
+    """Whether the model has a champion that was made by runs which the user may not read."""
     busy: Busy
+    sees_runs: bool
+    """Whether the user may read the experiment's runs; without it nothing is told of them and of what they made."""
     versions: Sequence[Scored] = ()
     """Only of the experiments on the page."""
 
@@ -85,7 +87,9 @@ class Row:
 
     @property
     def state(self) -> str:
-        """That of its last run, as the filter names it."""
+        """That of its last run, as the filter names it; empty where it may not be known."""
+        if not self.sees_runs:
+            return ""
         state = self.last.state if self.last else "never"
         return "running" if state == "queued" else state
 
@@ -124,7 +128,7 @@ def listing(ask: Ask, access: Access, catalog: Catalog, now: datetime) -> Listin
     pages = max(1, -(-len(found) // PAGE))
     ask = ask.model_copy(update={"page": min(ask.page, pages)})
     shown = found[(ask.page - 1) * PAGE : ask.page * PAGE]
-    names = [row.name for row in shown]
+    names = [row.name for row in shown if row.sees_runs]
     versions = catalog.scored_versions(names)
     runs = newest_runs(access.session, names)
     return Listing(
@@ -144,21 +148,25 @@ def _all(access: Access, catalog: Catalog, now: datetime) -> tuple[list[Row], li
     problems = visible_problems(access, known)
     last, models = catalog.last_runs(), catalog.models_of()
     champions, busy = catalog.champions(), catalog.busy_since(now - timedelta(days=DAYS))
+    seen = access.with_readable_runs(known)
     # A DAG that is gone and left nothing behind is of no interest.
     names = {name for name, dag in dags.items() if not dag.gone or name in last or name in models}
     rows = []
     for name in names | {problem.name for problem in problems.values() if problem.named}:
         champion = champions.get(models.get(name, ""))
-        hidden = champion is not None and champion.experiment not in access.readable
+        # A spec that never compiled has no DAG, and no runs of which there is anything to tell.
+        sees_runs = name not in dags or name in seen
+        hidden = champion is not None and not (sees_runs and champion.experiment in seen)
         rows.append(
             Row(
                 name,
                 dags.get(name),
                 problems.get(name),
-                _of_catalog(last.get(name)),
+                _of_catalog(last.get(name)) if sees_runs else None,
                 None if hidden else champion,
                 hidden,
-                busy.get(name, Busy(0.0, 0.0)),
+                busy.get(name, Busy(0.0, 0.0)) if sees_runs else Busy(0.0, 0.0),
+                sees_runs,
             )
         )
     return rows, [problem for problem in problems.values() if not problem.named]

@@ -72,7 +72,8 @@ def readable(name: str, access: Access, catalog: Catalog, settings: Settings) ->
     spec = spec_view(compiled, settings) if compiled else None
     model = _model(name, spec, catalog)
     found = versions(model, catalog) if sees_runs else Versions(model, "f1", ())
-    shown = tuple(each for each in found.versions if each.experiment in access.readable)
+    others = access.with_readable_runs({each.experiment for each in found.versions})
+    shown = tuple(each for each in found.versions if each.experiment in others)
     numbers = {each.number for each in shown}
     return Readable(
         name=name,

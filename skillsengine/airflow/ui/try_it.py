@@ -15,7 +15,7 @@ from starlette.responses import RedirectResponse, Response
 
 from skillsengine.airflow.trying import SUFFIX
 from skillsengine.airflow.ui.access import Access, Asking, checked_name
-from skillsengine.airflow.ui.attempts import attempt_of
+from skillsengine.airflow.ui.attempts import Attempt, attempt_of
 from skillsengine.airflow.ui.forgery import page_with_form, unforged
 from skillsengine.airflow.ui.installation import Installed, Records
 from skillsengine.airflow.ui.links import Links
@@ -48,7 +48,7 @@ def try_it(
 ) -> Response:
     """The form; with `run` the try that this run answers, and its answer."""
     found = runs_readable(checked_name(name), access, catalog, settings)
-    attempt = None if run is None else attempt_of(name, run, access.session)
+    attempt = None if run is None else _readable_attempt(name, run, access)
     if run is not None and attempt is None:
         raise HTTPException(404, NO_RUN)
     if version is None and attempt is not None and attempt.version in found.rows:
@@ -79,8 +79,9 @@ def ask(
 ) -> Response:
     """Answer it through the server, else start a run; with `by=airflow` a run in any case."""
     found = runs_readable(checked_name(name), access, catalog, settings)
-    if not access.may_trigger(name):
-        raise HTTPException(403, f"You may read {name}, and not start its runs, so you cannot try it.")
+    # Of the DAG that would answer: a right on the experiment's retrain runs is none on its tries.
+    if not access.may_trigger(f"{name}{SUFFIX}"):
+        raise HTTPException(403, f"You may read {name}, and not start runs of {name}{SUFFIX}, so you cannot try it.")
     found.choose(version)
     chosen = found.rows[version]
     if chosen.state != "ready":
@@ -111,10 +112,15 @@ def ask(
 def try_json(name: str, run_id: str, access: Asking) -> dict[str, Any]:
     """How far a try is; asked every second while somebody waits."""
     find(checked_name(name), access)
-    attempt = attempt_of(name, run_id, access.session) if access.may_read_runs(name) else None
+    attempt = _readable_attempt(name, run_id, access) if access.may_read_runs(name) else None
     if attempt is None:
         raise HTTPException(404, NO_RUN)
     return attempt.as_json()
+
+
+def _readable_attempt(name: str, run_id: str, access: Access) -> Attempt | None:
+    """None also where the user may not read the runs of the DAG that answers: they hold what people pasted."""
+    return attempt_of(name, run_id, access.session) if access.may_read_runs(f"{name}{SUFFIX}") else None
 
 
 def _through(server: Server, text: str, version: str) -> tuple[Answer | None, str]:
@@ -150,7 +156,7 @@ def _view(
         versions=choices(found),
         champion=found.aliases.get("champion"),
         chosen=chosen,
-        may_ask=access.may_trigger(found.name),
+        may_ask=access.may_trigger(f"{found.name}{SUFFIX}"),
         door=door,
         **given,
     )

@@ -55,8 +55,6 @@ class Visitor:
     """A browser of one user, who is logged in; of nobody where there is no name."""
 
     def __init__(self, user: str | None, root_path: str = "") -> None:
-        from airflow.api_fastapi.app import get_auth_manager
-
         from skillsengine.airflow.ui.links import PREFIX
 
         self.client = TestClient(
@@ -65,9 +63,14 @@ class Visitor:
         self.client.headers["accept"] = "text/html"
         self.pages = f"{root_path}{PREFIX}"
         if user is not None:
-            manager: Any = get_auth_manager()
-            found = next(each for each in manager.get_users() if each.username == user)
-            self.client.cookies.set("_token", manager.generate_jwt(found), domain="airflow.test")
+            self.client.cookies.set("_token", self.token(user), domain="airflow.test")
+
+    def token(self, user: str) -> str:
+        """What the auth manager gives out when they log in."""
+        from airflow.api_fastapi.app import get_auth_manager
+
+        manager: Any = get_auth_manager()
+        return str(manager.generate_jwt(next(each for each in manager.get_users() if each.username == user)))
 
     def get(self, path: str, **kwargs: Any) -> httpx.Response:
         return self.client.get(f"{self.pages}{path}", **kwargs)
