@@ -59,6 +59,8 @@ def _gate(catalog: Catalog, model: str, number: int, run_pk: int) -> str:
     verdict, outcome = data.get("gate"), data.get("promotion")
     if verdict is None:
         return ""
+    if data.get("promoted") == number:
+        return " · promoted, no longer the champion"
     if verdict["verdict"] == "promote" and outcome is not None:
         return f" · not promoted: {outcome['reason']}"
     return f" · {verdict['verdict']}: {verdict['reason']}"

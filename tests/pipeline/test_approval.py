@@ -60,6 +60,9 @@ def test_an_approved_version_is_promoted_and_the_history_names_who(run: Run) -> 
     outcome = run_promote(run)
     assert outcome["moved"] and run.catalog.alias("tiny", "champion") == 2
     assert run.catalog.alias_moves("tiny", "champion")[-1].reason.endswith(": better; approved by ann")
+    assert finish_run(run, "success").endswith(" · champion")
+    run.catalog.set_alias("tiny", "champion", 1, reason="by hand")
+    assert finish_run(run, "success").endswith(" · promoted, no longer the champion"), "its report was cleared later"
 
 
 def test_a_refused_one_is_not(run: Run) -> None:
