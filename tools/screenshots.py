@@ -12,8 +12,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
+from PIL import Image
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
@@ -119,7 +121,10 @@ def take(driver: webdriver.Chrome, url: str, shot: Shot, path: Path) -> None:
         driver.execute_script("document.querySelector(arguments[0]).scrollIntoView()", shot.anchor)
     driver.switch_to.default_content()
     time.sleep(_SETTLED_SECONDS)
-    driver.save_screenshot(str(path))
+    # A palette of 256 colours: a third of the size, and no difference to the eye.
+    Image.open(BytesIO(driver.get_screenshot_as_png())).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(
+        path, optimize=True
+    )
 
 
 if __name__ == "__main__":
