@@ -169,10 +169,14 @@ def test_a_right_to_start_runs_that_is_taken_away(
 def test_only_who_may_start_the_dag_that_answers_may_try(
     rights: fab.Rights, may_try: bool, visitor: Any, tried: Filled, somebody: Any, airflow: AirflowTables
 ) -> None:
-    asking = visitor(somebody(rights))
+    before = [*fab.triggers("ours")]
+    name = somebody(before)
+    asking = visitor(name)
+    token = token_of(asking)  # whoever may not has no form, so none later
+    fab.take(f"role of {name}", before)
+    fab.give(f"role of {name}", rights)
     assert ("<form" in asking.html(TRY)) == may_try
-    # Whoever may not has no form, so no token either; the right is asked for behind the token's guard.
-    answer = ask(asking, version=1)
+    answer = post(asking, token)
     assert answer.status_code == (303 if may_try else 403), answer.text
     assert starters(airflow) == (["somebody"] if may_try else [])
 
@@ -236,9 +240,17 @@ def test_the_matrix_asks_for_the_right_on_the_dag_that_scores(
     visitor: Any, filled: Filled, somebody: Any, airflow: AirflowTables
 ) -> None:
     button = "Fill what is missing"
-    reader = visitor(somebody(fab.triggers("skills", parts=("", ".try")), "reader"))
+    name = somebody(fab.triggers("skills"), "reader")
+    reader = visitor(name)
+    page = reader.html(test_matrix_page.PAGE)
+    fab.take(f"role of {name}", [("can_edit", "DAG:skills.evaluations")])
     assert "who may finds a button here" in reader.html(test_matrix_page.PAGE)
-    assert test_matrix_page.press(reader, 1).status_code == 403 and starters(airflow) == []
+    refused = test_matrix_page.press(reader, 1, page=page)
+    assert (
+        refused.status_code == 403
+        and "not start runs of skills.evaluations" in refused.text
+        and starters(airflow) == []
+    )
     one = visitor(somebody(fab.triggers("skills", parts=(".evaluations",))))
     assert button in one.html(test_matrix_page.PAGE)
     answer = test_matrix_page.press(one, 1)
