@@ -27,6 +27,7 @@ TRY = f"/skillsengine/experiments/{NAME}/try"
 FRAMED = f"/plugin/experiments{TRY}"
 AD, SKILLS = next(iter(TAUGHT.items()))
 HOSTILE = "We look for a nurse.\nSpanish is welcome, <b>TIG welding</b> is not needed. <script>alert(1)</script>"
+_MARKED = "return [...document.querySelectorAll('.adtext mark')].map((mark) => mark.lastChild.textContent)"
 LONG = 400.0
 """Seconds: a worker loads the libraries first, on a machine that may have other work."""
 
@@ -148,7 +149,7 @@ def test_a_run_answers_as_extract_does(tried: Platform, browser: Browser, expect
             found_by(browser, number)
             assert answer(browser) == expected[number]
             assert "Answered by a run in Airflow in" in browser.find("#answer .lead").text
-            assert [mark.text for mark in browser.shown(".adtext mark")] == SKILLS
+            assert run(browser, _MARKED) == SKILLS
         browser.click("[data-copy]")
         assert browser.find("[data-copied]").text in ("copied", "marked: copy it with Ctrl-C")
         link = run(browser, "return location.href")
@@ -180,10 +181,11 @@ def test_a_run_that_fails_says_why(tried: Platform, browser: Browser) -> None:
             wait_for("its failure", lambda: heading(browser) == "It failed", LONG)
             assert "is no registered version" in browser.find("#answer .said").text
             look(browser, "failed")
-            browser.click("#answer a.out")
+            log = browser.find("#answer a.out").get_attribute("href")
     finally:
         folder.with_name("away").rename(folder)
-    wait_for("the log", lambda: f"/dags/{NAME}.try/runs/try__" in browser.driver.current_url)
+    assert f"/dags/{NAME}.try/runs/try__" in str(log)
+    browser.driver.get(str(log))
     browser.find("body", "is no registered version")
 
 
