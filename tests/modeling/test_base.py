@@ -149,6 +149,7 @@ def test_code_in_the_folder_never_runs(root: Path) -> None:
     assert not Path("ran").exists()
 
 
+@pytest.mark.nightly
 def test_says_nothing(root: Path) -> None:
     code = (
         "import sys; from pathlib import Path\n"

@@ -92,9 +92,9 @@ def _parquet_bomb(kind: str, path: Path, size: int) -> None:
 
 TEXTS = ("jsonl", "json", "csv", "tsv")
 GROWING = (
-    Growing("NUL bytes of 1 GB behind the last row", _hole, TEXTS, 160, 1024),
-    Growing("a line of 1 GB", _long_line, TEXTS, 160, 1024),
-    Growing("a packed line of 1 GB", _packed_line, ("jsonl.gz", "csv.gz"), 160, 1024),
+    Growing("NUL bytes of 1 GB behind the last row", _hole, TEXTS, 128, 1024),
+    Growing("a line of 1 GB", _long_line, TEXTS, 128, 1024),
+    Growing("a packed line of 1 GB", _packed_line, ("jsonl.gz", "csv.gz"), 128, 1024),
     Growing("a gzip bomb", _bomb, ("jsonl.gz", "csv.gz", "json.gz"), 300),
     Growing("a Parquet bomb", _parquet_bomb, ("parquet",), 1200),
 )
