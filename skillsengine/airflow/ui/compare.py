@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Annotated
-from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
@@ -12,7 +11,7 @@ from skillsengine.airflow.ui.access import Asking, checked_name
 from skillsengine.airflow.ui.compare_view import Ask, all_disagreements, compare_view
 from skillsengine.airflow.ui.files import csv_file, json_file
 from skillsengine.airflow.ui.installation import Installed, Records
-from skillsengine.airflow.ui.pages import page
+from skillsengine.airflow.ui.pages import address, page
 from skillsengine.airflow.ui.readable import runs_readable
 
 router = APIRouter()
@@ -46,8 +45,3 @@ def compare_json(
 ) -> Response:
     found = runs_readable(checked_name(name), access, catalog, settings)
     return json_file(all_disagreements(found, ask, catalog, settings), f"{name}-disagreements")
-
-
-def address(ask: Ask, **changes: object) -> str:
-    """The query string of another view of the page; what equals the default is left out."""
-    return "?" + urlencode(ask.model_copy(update={"page": 1, **changes}).model_dump(exclude_defaults=True))

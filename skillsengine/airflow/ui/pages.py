@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
+from urllib.parse import urlencode
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader
+from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
@@ -43,3 +45,9 @@ def page(
     """The answer; `links` and `now` are there in every template."""
     html = _environment().get_template(template).render(links=Links.of(request), now=datetime.now(UTC), **context)
     return HTMLResponse(html, status, dict(headers or {}))
+
+
+def address(ask: BaseModel, **changes: object) -> str:
+    """The query string of another view of a list, from its first page on; what equals the default is left out."""
+    asked = ask.model_copy(update={"page": 1, **changes}).model_dump(exclude_defaults=True)
+    return "?" + urlencode({name: "1" if value is True else value for name, value in asked.items()})
