@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.airflow.ui.filling import AirflowTables
+from tests.airflow.ui import matrix_filling as fill
+from tests.airflow.ui.filling import AirflowTables, Filled
 from tests.airflow.ui.visiting import Visitor, set_up_airflow
+from tests.reporting.past import metrics
 
 
 @pytest.fixture(scope="session")
@@ -44,3 +46,21 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def visitor(airflow: AirflowTables, project: Path) -> type[Visitor]:
     """Make one by `visitor("ann")`."""
     return Visitor
+
+
+@pytest.fixture
+def filled(airflow: AirflowTables, project: Path) -> Filled:
+    """A matrix: skills@1, trained on January, and skills@2, trained on January and February, which has drifted in April."""
+    airflow.experiment(project, "skills", fill.BASELINES)
+    fill.serialize(airflow, project, "skills")
+    filled = Filled(project)
+    keys = fill.months("2026-05", 5)
+    fill.looked(filled, project, "skills", [key for key in keys if key != "2026-03"])
+    first = fill.version(filled, "skills", keys[:1])
+    second = fill.version(filled, "skills", keys[:2])
+    fill.cell(filled, "skills", "2026-04", metrics(0.5, "2026-04", seconds=3.0, drift=fill.drift(0.5)), of=second)
+    unlabelled = {"rows": 3, "labelled_rows": 0, "parse_rate": 0.75, "verbatim_rate": 1.0, "skills_per_ad": 2.0}
+    fill.cell(filled, "skills", "2026-05", unlabelled, of=second)
+    fill.cell(filled, "skills", "2026-04", metrics(0.25, "2026-04", "lexicon", seconds=0.5), kind="lexicon")
+    filled.catalog.set_alias("skills", "champion", first.number, "better")
+    return filled
