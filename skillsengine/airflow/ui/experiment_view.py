@@ -7,10 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from skillsengine.airflow.ui.access import Access
-from skillsengine.airflow.ui.known import ExperimentDag, SpecProblem
-from skillsengine.airflow.ui.readable import readable
+from skillsengine.airflow.ui.readable import Readable, readable
 from skillsengine.airflow.ui.runs import RunView, newest
-from skillsengine.airflow.ui.spec_view import SpecView
 from skillsengine.reporting import charts
 from skillsengine.reporting.figures.descent import Descent, descent
 from skillsengine.reporting.figures.lengths import lengths
@@ -60,20 +58,11 @@ class Chosen:
 class ExperimentView:
     """One experiment, as far as the user may read it."""
 
-    name: str
-    dag: ExperimentDag | None
-    problem: SpecProblem | None
-    model: str
-    sees_code: bool
-    sees_runs: bool
-    spec: SpecView | None
+    found: Readable
     runs: Sequence[RunView]
     scoring_runs: Sequence[RunView]
     versions: Sequence[VersionView]
-    hidden_versions: int
-    """Of the same model, made by experiments that the user may not read."""
     chart: charts.Chart | None
-    aliases: Mapping[str, int]
     chosen: Chosen | None
 
 
@@ -86,22 +75,13 @@ def experiment_view(
     """
     found = readable(name, access, catalog, settings)
     chosen = found.choose(number)
+    scoring = f"{name}.evaluations"
     return ExperimentView(
-        name=name,
-        dag=found.dag,
-        problem=found.problem,
-        model=found.model,
-        sees_code=found.sees_code,
-        sees_runs=found.sees_runs,
-        spec=found.spec,
+        found=found,
         runs=newest(catalog, access.session, name, name, "retrain") if found.sees_runs else (),
-        scoring_runs=newest(catalog, access.session, name, f"{name}.evaluations", "evaluations")
-        if found.sees_runs
-        else (),
+        scoring_runs=newest(catalog, access.session, name, scoring, "evaluations") if found.sees_runs else (),
         versions=[_version(each, found.rows[each.number], name) for each in reversed(found.versions.versions)],
-        hidden_versions=found.hidden,
         chart=charts.versions(found.versions, found.aliases.get("champion")),
-        aliases=found.aliases,
         chosen=None if chosen is None else _told_of(found.rows[chosen], found.versions, catalog, settings),
     )
 

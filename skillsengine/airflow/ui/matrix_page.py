@@ -12,6 +12,7 @@ from pydantic import Field
 from starlette.responses import RedirectResponse, Response
 
 from skillsengine.airflow.ui.access import NOT_FOUND, Asking, checked_name
+from skillsengine.airflow.ui.files import csv_file, json_file
 from skillsengine.airflow.ui.fills import fill, fills
 from skillsengine.airflow.ui.forgery import page_with_form, unforged
 from skillsengine.airflow.ui.installation import Installed, Records
@@ -21,7 +22,6 @@ from skillsengine.airflow.ui.matrix_view import Served, matrix_view, offer
 from skillsengine.airflow.ui.readable import find
 from skillsengine.pipeline.filling import runs_for
 from skillsengine.reporting.figures.grid import grid
-from skillsengine.reporting.figures.plain import to_json
 
 router = APIRouter()
 
@@ -73,13 +73,13 @@ def matrix(
 @router.get("/experiments/{name}/matrix.csv")
 def matrix_csv(name: str, ask: Asked, access: Asking, catalog: Records, settings: Installed) -> Response:
     known = look(checked_name(name), ask, access, catalog, settings, datetime.now(UTC))
-    return _file(f"{name}-matrix.csv", "text/csv", grid(known.matrix, ask.metric).table().csv())
+    return csv_file(grid(known.matrix, ask.metric).table(), f"{name}-matrix")
 
 
 @router.get("/experiments/{name}/matrix.json")
 def matrix_json(name: str, ask: Asked, access: Asking, catalog: Records, settings: Installed) -> Response:
     known = look(checked_name(name), ask, access, catalog, settings, datetime.now(UTC))
-    return _file(f"{name}-matrix.json", "application/json", to_json(grid(known.matrix, ask.metric).table()))
+    return json_file(grid(known.matrix, ask.metric).table(), f"{name}-matrix")
 
 
 @router.get("/experiments/{name}/matrix/live.json")
@@ -154,7 +154,3 @@ def _query(ask: Ask) -> str:
     """The query string of the same view; what equals the default is left out."""
     asked = ask.model_dump(by_alias=True, exclude_defaults=True, exclude={"made", "already"})
     return f"?{urlencode(asked)}" if asked else ""
-
-
-def _file(name: str, kind: str, text: str) -> Response:
-    return Response(text, media_type=kind, headers={"Content-Disposition": f'attachment; filename="{name}"'})

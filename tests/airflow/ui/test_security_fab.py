@@ -16,11 +16,11 @@ import httpx
 import pytest
 
 from skillsengine.airflow.ui.shield import MOST_BYTES
-from tests.airflow.ui import fab, test_forgery, test_matrix_page, test_security
+from tests.airflow.ui import fab, matrix_reading, test_fills, test_forgery, test_security
 from tests.airflow.ui.answered import begin
 from tests.airflow.ui.fab import FabVisitor
 from tests.airflow.ui.filling import AirflowTables, Filled
-from tests.airflow.ui.test_matrix_page import runs
+from tests.airflow.ui.matrix_reading import runs
 from tests.airflow.ui.test_security import PAGES, SCRIPT, foreign_markup
 from tests.airflow.ui.test_try import SAME, ask, serialize
 
@@ -35,11 +35,11 @@ OURS = [page for page in PAGES if "ours" in page]
 TRY = "/experiments/ours/try"
 
 # The same cases as behind Airflow's simple auth manager: what their fixtures ask for is found in this module first.
-both, filled, client = test_security.both, test_matrix_page.filled, test_forgery.client
+both, client = test_security.both, test_forgery.client
 for _module, _cases in (
     (test_security, "test_"),
     (test_forgery, "test_"),
-    (test_matrix_page, "test_what_may_be_forged"),
+    (test_fills, "test_what_may_be_forged"),
 ):
     globals().update({name: case for name, case in vars(_module).items() if name.startswith(_cases)})
 
@@ -242,28 +242,28 @@ def test_the_matrix_asks_for_the_right_on_the_dag_that_scores(
     button = "Fill what is missing"
     name = somebody(fab.triggers("skills"), "reader")
     reader = visitor(name)
-    page = reader.html(test_matrix_page.PAGE)
+    page = reader.html(matrix_reading.PAGE)
     fab.take(f"role of {name}", [("can_edit", "DAG:skills.evaluations")])
-    assert "who may finds a button here" in reader.html(test_matrix_page.PAGE)
-    refused = test_matrix_page.press(reader, 1, page=page)
+    assert "who may finds a button here" in reader.html(matrix_reading.PAGE)
+    refused = matrix_reading.press(reader, 1, page=page)
     assert (
         refused.status_code == 403
         and "not start runs of skills.evaluations" in refused.text
         and starters(airflow) == []
     )
     one = visitor(somebody(fab.triggers("skills", parts=(".evaluations",))))
-    assert button in one.html(test_matrix_page.PAGE)
-    answer = test_matrix_page.press(one, 1)
+    assert button in one.html(matrix_reading.PAGE)
+    answer = matrix_reading.press(one, 1)
     assert answer.status_code == 303 and starters(airflow) == ["somebody"]
 
 
 def test_a_user_s_name_is_no_markup(visitor: Any, filled: Filled, somebody: Any, airflow: AirflowTables) -> None:
     hostile = visitor(somebody(fab.triggers("skills"), SCRIPT))
-    assert test_matrix_page.press(hostile, 1).status_code == 303
+    assert matrix_reading.press(hostile, 1).status_code == 303
     (run,) = runs(airflow)
     run.state = "success"
     airflow.session.commit()
-    page = visitor("ann").html(test_matrix_page.PAGE)
+    page = visitor("ann").html(matrix_reading.PAGE)
     assert "alert(1)" in page, "the note of the run names who asked"
     assert foreign_markup(page) == []
 
