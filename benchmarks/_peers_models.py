@@ -62,8 +62,9 @@ def prepare(project: Path, bases: Path | None, limit: int | None) -> Run:
 
 def ours(ads: Sequence[Ad], folder: Path, run: Run) -> About:
     """Format, profile and finetune through the pipeline's own door; then every test paragraph and ad is answered, as
-    `evaluate[adapter]` and `extract` ask: an ad in parts no longer than the training texts."""
+    `evaluate[adapter]` and `extract` ask: an ad in parts as long as the training texts mostly are."""
     from skillsengine.modeling.recorded import load_recorded
+    from skillsengine.stages.trained_lengths import trained_lengths
 
     run_stage(run, "format", _Told())
     [profiled] = run_stage(run, "profile", _Told())["steps"]
@@ -73,15 +74,15 @@ def ours(ads: Sequence[Ad], folder: Path, run: Run) -> About:
     loaded = load_recorded(
         made.json("base.json"), made.path / "adapter", "cpu", bases=run.store.bases, allowed_roots=()
     )
-    template, longest = made.json("prompt.json")["template"], profiled["summary"]["max_length"]
-    asker = partial(asker_of, loaded, template=template, max_length=longest)
+    lengths = trained_lengths(run.store.get("profile", profiled["digest"]))
+    asker = partial(asker_of, loaded, template=made.json("prompt.json")["template"], **lengths)
     Asking(ads, folder, "ours", step["digest"]).answer(asker)
     names = ("train_rows", "near_copies_left_out", "copies_left_out", "steps", "validation_loss", "best_step")
     return {
         "base": run.experiment.base.model,
         "lora": run.experiment.lora.in_words,
         "epochs": run.experiment.train.epochs,
-        "max_length": longest,
+        **lengths,
         **{name: summary[name] for name in names},
     }
 

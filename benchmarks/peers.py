@@ -17,8 +17,8 @@ spacy     a spaCy NER (tok2vec, word vectors) trained on the same paragraphs, st
 lexicon   the labels of the training paragraphs, looked up
 esco      the names of ESCO's skills, looked up
 
-Whole ads are asked as `evaluate` asks them: ours in parts of whole sentences no longer than its training texts, the base in one
-piece. The others read them as they are. Measures: `benchmarks/_peers_scores.py`.
+Whole ads are asked as `evaluate` asks them: ours in parts of whole sentences as long as its training texts mostly are, the base
+in one piece. The others read them as they are. Measures: `benchmarks/_peers_scores.py`.
 """
 
 from __future__ import annotations

@@ -97,20 +97,20 @@ FINETUNE = StageDef(
 SELECT = StageDef("select", version=1, reads=("sweep.metric",))
 EVALUATE_ADAPTER = StageDef(
     "evaluate",
-    version=4,
+    version=5,
     reads=(*_SAMPLE, "evaluate.max_new_tokens", "resources.device", *_SPLIT),
     uses=("evaluate.batch_size",),
 )
 EVALUATE_BASE = StageDef(
     "evaluate",
-    version=4,
+    version=5,
     reads=(*EVALUATE_ADAPTER.reads, "base", "prompt.template", "evaluate.shots"),
     uses=("evaluate.batch_size",),
 )
-EVALUATE_LEXICON = StageDef("evaluate", version=4, reads=(*_SAMPLE, *_SPLIT))
+EVALUATE_LEXICON = StageDef("evaluate", version=5, reads=(*_SAMPLE, *_SPLIT))
 REGISTER = StageDef(
     "register",
-    version=3,
+    version=4,
     reads=("register.model", "name"),
     uses=(
         # The card tells them; the adapter's own digest already stands for whatever of them matters.

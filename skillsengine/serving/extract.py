@@ -69,6 +69,7 @@ class Extractor:
                 version["max_new_tokens"],
                 batch_size,
                 max_length=version.get("max_length"),
+                typical_length=version.get("typical_length"),
             )
         except ModelError as error:
             # The control plane knows this error; of the model's room it may not even import the errors.

@@ -21,6 +21,7 @@ from skillsengine.spec.schema import Experiment
 from skillsengine.stages.asking import Asked, Asker
 from skillsengine.stages.contract import Limit, Progress, StageConfig, StageContext, Summary
 from skillsengine.stages.rows import Row
+from skillsengine.stages.trained_lengths import trained_lengths
 from skillsengine.stages.translate import memory_errors, model_errors
 from skillsengine.storage.artifact import Artifact
 
@@ -71,9 +72,8 @@ def _load(config: StageConfig, inputs: Mapping[str, Artifact], context: StageCon
             allowed_roots=context.allowed_roots,
         )
         template = finetuned.json(PROMPT)["template"]
-        max_length = inputs["profile"].summary["max_length"] if "profile" in inputs else None
-        backend = TransformersBackend(loaded)
-        return _Subject(loaded, Asker(backend, template, longest, settings.batch_size, max_length=max_length))
+        backend, trained = TransformersBackend(loaded), trained_lengths(inputs.get("profile"))
+        return _Subject(loaded, Asker(backend, template, longest, settings.batch_size, **trained))
     template = spec.prompt.template
     loaded = untuned(spec.base, device, bases=context.bases, allowed_roots=context.allowed_roots)
     before, shots = _examples(spec, loaded, longest)

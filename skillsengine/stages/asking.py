@@ -1,9 +1,11 @@
 """From the text of an ad to what a model says about it: `evaluate` and `extract` ask through this one door.
 
-A prompt is as long as the adapter's training texts at most, whatever `tokens.overlong` made of longer ones there; of an
-untuned base, and of an adapter whose length is not known, as long as the context allows beside the answer. A longer ad is
-asked in parts of whole sentences, as `overlong` splits training rows, and the skills of all parts are the ad's. A sentence that
-is too long by itself loses its end.
+A prompt is as long as the longest of the adapter's training texts at most, whatever `tokens.overlong` made of longer ones
+there; of an untuned base, and of an adapter whose lengths are not known, as long as the context allows beside the answer. An ad
+that is longer, or more than twice as long as the median training text, is asked in parts of whole sentences no longer than that
+median, and the skills of all parts are the ad's: of texts much longer than what it has mostly seen an adapter names few skills,
+and the longest training text may be the only one of its kind. A sentence that is longer than a part is a part; one that is longer
+than the longest prompt loses its end.
 """
 
 from __future__ import annotations
@@ -21,6 +23,9 @@ from skillsengine.scoring.few_shot import fill
 from skillsengine.scoring.matching import normalize_skill
 from skillsengine.scoring.predictions import Answer
 from skillsengine.stages.sentences import sentence_ends, stretches
+
+_STILL_TYPICAL = 2
+"""Times the median of the training texts."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,8 @@ class Asker:
     batch_size: int
     max_length: int | None = None
     """Longest text, answer included, that the adapter was trained on; tokens."""
+    typical_length: int | None = None
+    """Median of those texts, answer included; tokens."""
     before: str = ""
     """Worked examples."""
     stop: tuple[str, ...] = ()
@@ -66,10 +73,26 @@ class Asker:
     @property
     def longest_prompt(self) -> int:
         """In tokens: no training text held a longer one, since each has an answer, if only an empty one."""
-        if self.max_length is None:
-            return self._room
-        shortest = len(self.backend.tokenizer(render_answer(()), add_special_tokens=False).input_ids) + 1
-        return min(self._room, self.max_length - shortest)
+        return self._room if self.max_length is None else min(self._room, self._prompt_of(self.max_length))
+
+    @property
+    def longest_whole(self) -> int:
+        """Longest prompt of an ad that is asked in one piece; tokens."""
+        if self.typical_length is None:
+            return self.longest_prompt
+        return min(self.longest_prompt, self._prompt_of(_STILL_TYPICAL * self.typical_length))
+
+    @property
+    def longest_part(self) -> int:
+        """Longest prompt of several sentences out of an ad that is asked in parts; tokens."""
+        if self.typical_length is None:
+            return self.longest_prompt
+        return min(self.longest_prompt, self._prompt_of(self.typical_length))
+
+    def _prompt_of(self, length: int) -> int:
+        """Tokens of the longest prompt that a training text of this length can have held."""
+        shortest = self.backend.tokenizer(render_answer(()), add_special_tokens=False).input_ids
+        return length - len(shortest) - 1
 
     def prompt(self, text: str) -> str:
         return self.before + fill(self.template, text)
@@ -105,9 +128,10 @@ class Asker:
             return encode_prompt(self.prompt(part), tokenizer)
 
         whole = encoded(text)
-        if len(whole) <= longest:
+        if len(whole) <= self.longest_whole:
             return [(whole, False)] if _says_something(text) else []
-        places = stretches(sentence_ends(text), lambda begin, end: len(encoded(text[begin:end].strip())) <= longest)
+        most = self.longest_part
+        places = stretches(sentence_ends(text), lambda begin, end: len(encoded(text[begin:end].strip())) <= most)
         prompts = [encoded(part) for begin, end in places if _says_something(part := text[begin:end].strip())]
         keep_end = closing_tokens(self.template, tokenizer)
         kept = [cut_prompt(prompt, longest, tokenizer, keep_end=keep_end) for prompt in prompts]

@@ -30,7 +30,7 @@ from skillsengine.stages.rows import Row
 from skillsengine.stages.unseen import unseen_rows
 from skillsengine.storage.artifact import Artifact
 
-VERSION = 4
+VERSION = 5
 
 PREDICTIONS, ERRORS, SLICES, METRICS = "predictions.jsonl", "errors.jsonl", "slices.json", "metrics.json"
 LEXICON = "lexicon.json"

@@ -21,12 +21,13 @@ from skillsengine.stages.contract import Progress, StageConfig, StageContext, St
 from skillsengine.stages.lengths import Lengths, as_table, at_percentile, describe, draw
 from skillsengine.stages.overlong import Fitter
 from skillsengine.stages.splits import TRAIN, VALIDATION, TrainingRows, formatted_inputs, training_rows
+from skillsengine.stages.trained_lengths import LENGTHS
 from skillsengine.stages.translate import model_errors
 from skillsengine.storage.artifact import Artifact
 
 VERSION = 2
 
-LENGTHS, PICTURE = "lengths.json", "lengths.png"
+PICTURE = "lengths.png"
 _SHORTEST = 16
 _STEP = 8
 

@@ -14,11 +14,12 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from skillsengine.stages.contract import Progress, StageConfig, StageContext, StageError, Summary
+from skillsengine.stages.trained_lengths import trained_lengths
 from skillsengine.stages.translate import full_disk
 from skillsengine.storage.artifact import Artifact
 from skillsengine.tracking.card import CardFacts, model_card
 
-VERSION = 3
+VERSION = 4
 
 VERSION_FILE, CARD = "version.json", "README.md"
 _ADAPTER, _TOKENIZER = "adapter", "tokenizer"
@@ -78,7 +79,7 @@ def run(config: StageConfig, inputs: Mapping[str, Artifact], out: Path, context:
         "prompt": {"template": template},
         "cleaning": list(spec.data.cleaning),
         "max_new_tokens": spec.evaluate.max_new_tokens,
-        "max_length": facts.lengths.get("max_length"),
+        **trained_lengths(inputs.get("profile")),
         "lineage": lineage,
         "metrics": metrics,
     }

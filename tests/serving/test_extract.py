@@ -15,7 +15,7 @@ from skillsengine.stages import evaluate
 from skillsengine.stages.contract import StageError
 from tests.stages.finetuned import BASE, TEMPLATE
 from tests.stages.formatted import formatted, row
-from tests.stages.registered import artifact, make_version
+from tests.stages.registered import make_version, profiled
 from tests.stages.support import Surroundings, as_artifact, config_for, experiment
 
 ADS = [
@@ -70,7 +70,7 @@ def test_a_text_without_a_word_has_no_skills(tmp_path: Path) -> None:
 
 
 def test_a_long_text_is_read_in_parts_as_it_is_evaluated(tmp_path: Path) -> None:
-    """Longer than the training texts (160 tokens): the same parts, answers and skills as in the version's evaluation."""
+    """Longer than the training texts: the same parts, answers and skills as in the version's evaluation."""
     extractor = Extractor.load(make_version(tmp_path), bases=tmp_path, allowed_roots=(tmp_path,))
     texts = [ADS[0], " ".join(ADS) * 3, ADS[2]]
     found = extractor.extract(texts)
@@ -81,7 +81,7 @@ def test_a_long_text_is_read_in_parts_as_it_is_evaluated(tmp_path: Path) -> None
     inputs = {
         "format": formatted(tmp_path / "rows", [row(text, [], split="test") for text in texts]),
         "finetune": as_artifact(tmp_path / "finetuned", "finetune", {}),
-        "profile": artifact("profile", None, {"max_length": 160}, "cc33"),
+        "profile": profiled(tmp_path / "profiled", 160, 100),
     }
     spec = experiment(base={"model": BASE}, resources={"device": "cpu"}, evaluate={"max_new_tokens": 12})
     summary = evaluate.run(
@@ -95,7 +95,7 @@ def test_a_long_text_is_read_in_parts_as_it_is_evaluated(tmp_path: Path) -> None
 def test_a_version_of_before_reads_what_fits_the_context(tmp_path: Path) -> None:
     version = make_version(tmp_path)
     record = json.loads((version / "version.json").read_text())
-    assert record.pop("max_length") == 160
+    assert (record.pop("max_length"), record.pop("typical_length")) == (160, 100)
     (version / "version.json").write_text(json.dumps(record))
     extractor = Extractor.load(version, bases=tmp_path, allowed_roots=(tmp_path,))
     short, long = extractor.extract([" ".join(ADS), ADS[1] * 20])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from skillsengine.stages import register
 from skillsengine.stages.contract import StageConfig
 from skillsengine.storage.artifact import Artifact, Manifest
 from tests.stages.finetuned import BASE, make_finetuned
-from tests.stages.support import Surroundings, config_for, experiment
+from tests.stages.support import Surroundings, as_artifact, config_for, experiment
 
 SCORES = {
     "adapter": {"precision": 0.61234, "recall": 0.5, "f1": 0.55, "verbatim_rate": 0.98, "parse_rate": 1.0},
@@ -26,6 +27,14 @@ def artifact(stage: str, key: str | None, summary: Mapping[str, Any], digest: st
     return Artifact(Path("nowhere"), Manifest(stage, 1, key, digest, {}, {}, summary))
 
 
+def profiled(folder: Path, longest: int, median: int) -> Artifact:
+    """A `profile` of texts of such lengths, written to the folder."""
+    folder.mkdir(exist_ok=True)
+    (folder / "lengths.json").write_text(json.dumps({"train": {"percentiles": {"50": median}}}), "utf-8")
+    made = as_artifact(folder, "profile", {"max_length": longest, "rows_cut": 3})
+    return replace(made, manifest=replace(made.manifest, digest="cc33"))
+
+
 def inputs_of(finetuned: Artifact) -> dict[str, Artifact]:
     """What the pipeline hands to `register`."""
     counts = {"partition": "2026-06", "rows": 24, "excluded_trained_on": 1, "gold_skills": 101}
@@ -35,8 +44,7 @@ def inputs_of(finetuned: Artifact) -> dict[str, Artifact]:
     }
     read = {"format[2026-04]": "aa11", "format[2026-05]": "bb22", "profile": "cc33"}
     finetuned = replace(finetuned, manifest=replace(finetuned.manifest, inputs=read, environment={"torch": "2.13.0"}))
-    lengths = {"max_length": 160, "rows_cut": 3}
-    return {"finetune": finetuned, "profile": artifact("profile", None, lengths, "cc33"), **cells}
+    return {"finetune": finetuned, "profile": profiled(finetuned.path.parent / "profiled", 160, 100), **cells}
 
 
 def config_of(number: int | None = 7, **sections: Any) -> StageConfig:

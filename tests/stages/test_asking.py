@@ -162,3 +162,26 @@ def test_parts_are_those_of_training(tokenizer: Any, words: list[str], max_lengt
     prompts = [each.input_ids[: each.labels.count(-100)] for each in trained]
     ads = [tokenizer.decode(ids, skip_special_tokens=True)[4:].removesuffix("\nSkills:") for ids in prompts]
     assert backend.asked == [ad for ad in ads if any(map(str.isalnum, ad))]
+
+
+def test_an_ad_unlike_the_training_texts_is_asked_in_parts_like_them(tokenizer: Any) -> None:
+    """The longest training text may be the only long one: what counts is how long they mostly are."""
+    long = f"{AD}\nTea.\n{AD}"
+    parted, backend = asker(tokenizer, 500, typical_length=63)
+    assert (parted.longest_prompt, parted.longest_whole, parted.longest_part) == (492, 122, 59)
+    told = parted.ask([long])
+    assert (told.ads_split, told.parts, max(backend.tokens) <= 59) == (1, 6, True)
+    assert told.answers == asker(tokenizer, 63)[0].ask([long]).answers
+    # At most twice the median: as one piece.
+    whole, backend = asker(tokenizer, 500, typical_length=80)
+    assert whole.ask([AD]).ads_split == 0 and 76 < backend.tokens[0] <= whole.longest_whole == 156
+    # Nothing longer than the longest is asked whole, whatever the median.
+    assert asker(tokenizer, 100, typical_length=80)[0].longest_whole == 96
+
+
+def test_a_sentence_longer_than_a_part_is_read_to_its_end(tokenizer: Any) -> None:
+    parted, backend = asker(tokenizer, 400, typical_length=50)
+    told = parted.ask(["Short One. Very" + " very" * 60 + " Late. Then Tea."])
+    assert (told.ads_split, told.parts, told.ads_cut) == (1, 3, 0)
+    assert told.answers[0].skills == ["Short", "One", "Very", "Late", "Then", "Tea"]
+    assert max(backend.tokens) > parted.longest_whole

@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from skillsengine.reporting.figures.plain import FigureMissing, Table
+from skillsengine.stages.trained_lengths import LENGTHS
 from skillsengine.storage.catalog import VersionRow
 from skillsengine.storage.store import Store
 
@@ -52,7 +53,7 @@ def lengths(version: VersionRow, store: Store) -> Lengths:
     if artifact is None:
         named = f" (profile {digest[:12]})" if digest else ""
         raise FigureMissing(f"the token lengths are gone: their artifact{named} is not in the store.")
-    described: Mapping[str, Any] = artifact.json("lengths.json")
+    described: Mapping[str, Any] = artifact.json(LENGTHS)
     summary = artifact.summary
     whole = described["all"]
     return Lengths(
