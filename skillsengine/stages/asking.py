@@ -4,8 +4,8 @@ A prompt is as long as the longest of the adapter's training texts at most, what
 there; of an untuned base, and of an adapter whose lengths are not known, as long as the context allows beside the answer. An ad
 that is longer, or more than twice as long as the median training text, is asked in parts of whole sentences no longer than that
 median, and the skills of all parts are the ad's: of texts much longer than what it has mostly seen an adapter names few skills,
-and the longest training text may be the only one of its kind. A sentence that is longer than a part is a part; one that is longer
-than the longest prompt loses its end.
+and the longest training text may be the only one of its kind. A sentence that is longer than that is a part by itself; one that
+is longer than the longest prompt loses its end.
 """
 
 from __future__ import annotations
