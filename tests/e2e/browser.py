@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
@@ -22,6 +23,24 @@ class Browser:
 
     def open(self, path: str) -> None:
         self.driver.get(f"{self._url}{path}")
+
+    @contextmanager
+    def framed(self, path: str) -> Iterator[None]:
+        """One of our pages inside Airflow's frame, loaded."""
+        self.open(path)
+        self.driver.switch_to.frame(self.find("iframe"))
+        try:
+            self.find("h1")
+            yield
+        finally:
+            self.driver.switch_to.default_content()
+
+    def run(self, script: str, *arguments: Any) -> Any:
+        return self.driver.execute_script(script, *arguments)
+
+    def choose_theme(self, theme: str) -> None:
+        """As Airflow keeps what its reader has chosen, for pages opened from now on; the browser must be on one of them."""
+        self.run("localStorage.setItem('theme', arguments[0])", theme)
 
     def find(self, css: str, text: str = "") -> WebElement:
         """The first visible element that the selector finds and that holds `text`."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
 import pytest
@@ -20,6 +20,9 @@ from skillsengine.airflow.client import AirflowClient
 from skillsengine.settings import Settings, load_settings
 from tests.conftest import PROJECT
 from tests.pipeline.project import make_project, tiny_experiment
+
+if TYPE_CHECKING:
+    from tests.e2e.browser import Browser
 
 T = TypeVar("T")
 
@@ -120,3 +123,12 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     """One Airflow for all tests of a session; each test has specs of its own."""
     with started(tmp_path_factory.mktemp("platform")) as platform:
         yield platform
+
+
+@pytest.fixture(scope="module")
+def browser(platform: Platform) -> Iterator[Browser]:
+    """On that Airflow, as its only user."""
+    from tests.e2e.browser import browsing
+
+    with browsing(platform.client.url) as browser:
+        yield browser

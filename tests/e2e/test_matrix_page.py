@@ -3,25 +3,21 @@ usable with 24 versions on 60 months."""
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import httpx
 import pytest
 from selenium.webdriver.common.keys import Keys
 
-from skillsengine.airflow.embedded_state import read_state
 from skillsengine.scoring.wording import with_interval
 from skillsengine.storage.catalog import Catalog
 from tests.airflow.ui import matrix_filling as fill
 from tests.e2e.browser import Browser, browsing
 from tests.e2e.conftest import Platform, wait_for
 from tests.pipeline.project import write_month
-from tests.reporting.seeing import axe_problems, box_problems, errors_told, look_at
+from tests.reporting.seeing import axe_problems, box_problems, errors_told, keep_picture, look_at
 
 pytestmark = pytest.mark.nightly
 
@@ -33,13 +29,11 @@ LACKING = MONTHS[:3]
 
 @pytest.fixture(scope="module")
 def browser(platform: Platform) -> Iterator[Browser]:
-    state = read_state(platform.settings)
-    assert state is not None
-    with browsing(state.url) as browser:
+    with browsing(platform.client.url) as browser:
         browser.driver.set_script_timeout(300)
         # Logged in, without the wait for Airflow's own page around ours: test_experiments_pages.py looks at ours in its frame.
         browser.open("/skillsengine/static/pages.css")
-        token = httpx.get(f"{state.url}/auth/token", trust_env=False).json()["access_token"]
+        token = httpx.get(f"{platform.client.url}/auth/token", trust_env=False).json()["access_token"]
         browser.driver.add_cookie({"name": "_token", "value": token, "path": "/"})
         yield browser
 
@@ -59,14 +53,10 @@ def address(name: str) -> str:
     return f"/skillsengine/experiments/{name}/matrix"
 
 
-def run(browser: Browser, script: str, *arguments: Any) -> Any:
-    return browser.driver.execute_script(script, *arguments)
-
-
 def cells(browser: Browser) -> list[str]:
     """Classes of the first version's cells, in the order of the partitions."""
-    found: list[str] = run(
-        browser, "return [...document.querySelector('.matrix tbody tr').querySelectorAll('td')].map((c) => c.className)"
+    found: list[str] = browser.run(
+        "return [...document.querySelector('.matrix tbody tr').querySelectorAll('td')].map((c) => c.className)"
     )
     return found
 
@@ -74,27 +64,20 @@ def cells(browser: Browser) -> list[str]:
 def looks(browser: Browser, path: str, name: str) -> None:
     """Whole and readable, wide and narrow, light and dark."""
     for theme in ("light", "dark"):
-        run(browser, "localStorage.setItem('theme', arguments[0])", theme)
+        browser.choose_theme(theme)
         for width in (1280, 390):
             look_at(browser.driver, width, theme=theme)
             errors_told(browser.driver)
             browser.open(path)
             browser.find("#matrix")
-            assert run(browser, "return getComputedStyle(document.documentElement).colorScheme") == theme
-            _picture(browser, f"{name}-{theme}-{width}")
+            assert browser.run("return getComputedStyle(document.documentElement).colorScheme") == theme
+            keep_picture(browser.driver, f"matrix-{name}-{theme}-{width}")
             # The first column covers what is scrolled below it, as it should.
-            run(browser, "document.getElementById('matrix').scrollTo(0, 0)")
-            assert [text for text in box_problems(browser.driver) if "a.skip" not in text] == [], (theme, width)
+            browser.run("document.getElementById('matrix').scrollTo(0, 0)")
+            assert box_problems(browser.driver) == [], (theme, width)
             assert axe_problems(browser.driver) == [], (theme, width)
             assert [text for text in errors_told(browser.driver) if "/skillsengine/" in text] == []
     look_at(browser.driver, 1280)
-
-
-def _picture(browser: Browser, name: str) -> None:
-    """Kept where SKILLSENGINE_PICTURES names a folder."""
-    folder = os.environ.get("SKILLSENGINE_PICTURES")
-    if folder:
-        browser.driver.save_screenshot(str(Path(folder) / f"matrix-{name}.png"))
 
 
 def test_the_button_fills_what_is_missing_while_one_looks(
@@ -104,25 +87,25 @@ def test_the_button_fills_what_is_missing_while_one_looks(
     browser.open(address(NAME))
     browser.find("#fill-title", "3 cells are missing")
     assert cells(browser)[:6] == ["lacking"] * 3 + ["trained"] * 2 + cells(browser)[5:6]
-    run(browser, "window.mark = 1")
+    browser.run("window.mark = 1")
     browser.click("#fill button.main", "Fill the 3 missing cells")
     created = browser.find("#fill-state [role='status']", "fills 3 cells")
     found = re.search(r"manual__matrix__\S+", created.text)
-    assert found is not None and "made=" in run(browser, "return location.search")
+    assert found is not None and "made=" in browser.run("return location.search")
     assert set(cells(browser)[:3]) <= {"queued", "running"}
     row = platform.finish(f"{NAME}.evaluations", found.group())
     assert row["state"] == "success" and row["conf"] == {"cells": [f"1@{key}" for key in LACKING]}
     wait_for("the cells", lambda: all(re.fullmatch(r"s\d", css) for css in cells(browser)[:3]), 60)
     browser.find("#fill-title", "Nothing is missing")
-    assert run(browser, "return window.mark") == 1, "the same page"
+    assert browser.run("return window.mark") == 1, "the same page"
     version = catalog.resolve(NAME, "1")
     for place, key in enumerate(LACKING):
         (scored,) = catalog.cells(NAME, adapter_digest=version.adapter_digest, partition=key)
-        text = run(browser, "return document.querySelectorAll('.matrix tbody tr td')[arguments[0]].textContent", place)
+        text = browser.run("return document.querySelectorAll('.matrix tbody tr td')[arguments[0]].textContent", place)
         said = f"f1 {with_interval(scored.metrics)}, on {scored.metrics['rows']} ads with"
         assert said in text, "the catalog's"
     assert [each for each in catalog.cells(NAME, partition=LACKING[0]) if each.kind == "lexicon"]
-    link = run(browser, "return document.querySelector('.matrix td a').getAttribute('href')")
+    link = browser.run("return document.querySelector('.matrix td a').getAttribute('href')")
     assert link == f"/skillsengine/experiments/{NAME}/errors?version=1&partition={LACKING[0]}"
     looks(browser, address(NAME), "filled")
 
@@ -134,13 +117,12 @@ def test_a_large_matrix_scrolls_in_its_box_and_is_walked_by_keys(platform: Platf
     looks(browser, address("broad"), "broad")
     browser.open(address("broad"))
     browser.find("#matrix")
-    wide, before = run(
-        browser, "return [document.documentElement.scrollWidth, document.getElementById('matrix').scrollLeft]"
+    wide, before = browser.run(
+        "return [document.documentElement.scrollWidth, document.getElementById('matrix').scrollLeft]"
     )
     assert wide <= 1280 and before > 500, "the newest months first, the page no wider than the window"
-    run(browser, "document.getElementById('matrix').scrollTo(700, 200)")
-    kept = run(
-        browser,
+    browser.run("document.getElementById('matrix').scrollTo(700, 200)")
+    kept = browser.run(
         """const box = document.getElementById('matrix').getBoundingClientRect();
         const head = document.querySelector('.matrix thead').getBoundingClientRect();
         const first = document.querySelector('.matrix tbody th').getBoundingClientRect();
@@ -148,18 +130,18 @@ def test_a_large_matrix_scrolls_in_its_box_and_is_walked_by_keys(platform: Platf
     )
     assert max(map(abs, kept)) <= 2, "head and first column stay"
     at = "return document.activeElement.closest('td').cellIndex + ',' + document.activeElement.closest('tr').rowIndex"
-    run(browser, "document.querySelector('.matrix [tabindex=\"0\"]').focus()")
-    column, row = map(int, run(browser, at).split(","))
+    browser.run("document.querySelector('.matrix [tabindex=\"0\"]').focus()")
+    column, row = map(int, browser.run(at).split(","))
     keys = browser.driver.switch_to.active_element
     keys.send_keys(Keys.ARROW_LEFT)
     browser.driver.switch_to.active_element.send_keys(Keys.ARROW_DOWN)
-    assert run(browser, at) == f"{column - 1},{row + 1}"
-    told = run(browser, "return document.activeElement.querySelector('.vh').textContent")
+    assert browser.run(at) == f"{column - 1},{row + 1}"
+    told = browser.run("return document.activeElement.querySelector('.vh').textContent")
     assert browser.find(".tip").text == told and "broad@23" in told
     browser.driver.switch_to.active_element.send_keys(Keys.ESCAPE)
     wait_for("it to go", lambda: not browser.shown(".tip"), 10)
     browser.click("[data-all]", "Tick none")
     wait_for("nothing to fill", lambda: not browser.find("#fill button.main").is_enabled(), 30)
     browser.click(".matrix tbody input")
-    lacks = run(browser, "return document.querySelector('.matrix tbody tr').querySelectorAll('td.lacking').length")
+    lacks = browser.run("return document.querySelector('.matrix tbody tr').querySelectorAll('td.lacking').length")
     browser.find("#fill button.main", f"Fill the {lacks} missing")

@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from skillsengine.airflow.embedded_state import read_state
 from skillsengine.storage.catalog import Catalog
-from tests.e2e.browser import Browser, browsing
+from tests.e2e.browser import Browser
 from tests.e2e.conftest import Platform, wait_for
 
 pytestmark = pytest.mark.nightly
 VALUES = "Values of the spec, for this run alone"
-
-
-@pytest.fixture(scope="module")
-def browser(platform: Platform) -> Iterator[Browser]:
-    state = read_state(platform.settings)
-    assert state is not None
-    with browsing(state.url) as browser:
-        yield browser
 
 
 def test_the_trigger_form_starts_a_run_with_other_values(platform: Platform, browser: Browser) -> None:

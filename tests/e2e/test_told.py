@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from skillsengine.airflow.embedded_state import read_state
 from skillsengine.storage.catalog import Catalog
-from tests.e2e.browser import Browser, browsing
+from tests.e2e.browser import Browser
 from tests.e2e.conftest import Platform, ask, wait_for
 from tests.reporting.seeing import errors_told, pictures
 from tests.reporting.seeing import look_at as size
@@ -29,14 +27,6 @@ def run_id(platform: Platform) -> str:
     run_id = platform.client.trigger(NAME)
     assert platform.finish(NAME, run_id, 1200)["state"] == "success"
     return run_id
-
-
-@pytest.fixture(scope="module")
-def browser(platform: Platform) -> Iterator[Browser]:
-    state = read_state(platform.settings)
-    assert state is not None
-    with browsing(state.url) as browser:
-        yield browser
 
 
 def log_of(platform: Platform, run_id: str, task: str) -> list[dict[str, Any]]:

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from skillsengine.airflow.embedded_state import read_state
 from tests.e2e.browser import Browser, browsing
 from tests.e2e.conftest import Platform, free_port, started, wait_for
-from tests.reporting.seeing import axe_problems, box_problems, errors_told, look_at
+from tests.reporting.seeing import axe_problems, box_problems, errors_told, keep_picture, look_at
 from tests.serving.taught import TAUGHT, teach
 
 pytestmark = pytest.mark.nightly
@@ -61,9 +58,7 @@ def tried(tmp_path_factory: pytest.TempPathFactory, port: int) -> Iterator[Platf
 
 @pytest.fixture(scope="module")
 def browser(tried: Platform) -> Iterator[Browser]:
-    state = read_state(tried.settings)
-    assert state is not None
-    with browsing(state.url) as browser:
+    with browsing(tried.client.url) as browser:
         yield browser
 
 
@@ -98,28 +93,19 @@ def serving(platform: Platform, version: int, port: int) -> Iterator[None]:
             server.wait(60)
 
 
-def run(browser: Browser, script: str, *arguments: Any) -> Any:
-    return browser.driver.execute_script(script, *arguments)
-
-
 @contextmanager
 def page(browser: Browser) -> Iterator[None]:
     """Inside Airflow's frame, and loaded once: whatever a test sees came without loading it again."""
     look_at(browser.driver, 1280)
-    browser.open(FRAMED)
-    browser.driver.switch_to.frame(browser.find("iframe"))
-    try:
+    with browser.framed(FRAMED):
         browser.find("#try")
-        run(browser, "window.mark = 1")
+        browser.run("window.mark = 1")
         yield
-        assert run(browser, "return window.mark") == 1, "the same page"
-    finally:
-        browser.driver.switch_to.default_content()
+        assert browser.run("return window.mark") == 1, "the same page"
 
 
 def paste(browser: Browser, version: int, text: str = AD) -> None:
-    run(
-        browser,
+    browser.run(
         "document.getElementById('text').value = arguments[0]; document.getElementById('version').value = arguments[1];",
         text,
         str(version),
@@ -133,7 +119,7 @@ def found_by(browser: Browser, version: int) -> None:
 
 def heading(browser: Browser) -> str:
     """Of the answer. Asked in one step: the page's script puts another answer in its place."""
-    return str(run(browser, "return document.querySelector('#answer h2')?.textContent ?? ''"))
+    return str(browser.run("return document.querySelector('#answer h2')?.textContent ?? ''"))
 
 
 def answer(browser: Browser) -> dict[str, Any]:
@@ -149,10 +135,10 @@ def test_a_run_answers_as_extract_does(tried: Platform, browser: Browser, expect
             found_by(browser, number)
             assert answer(browser) == expected[number]
             assert "Answered by a run in Airflow in" in browser.find("#answer .lead").text
-            assert run(browser, _MARKED) == SKILLS
+            assert browser.run(_MARKED) == SKILLS
         browser.click("[data-copy]")
         assert browser.find("[data-copied]").text in ("copied", "marked: copy it with Ctrl-C")
-        link = run(browser, "return location.href")
+        link = browser.run("return location.href")
     assert "?version=2&run=try__" in link
     browser.driver.get(link)
     assert answer(browser) == expected[2], "a link that can be sent"
@@ -164,12 +150,12 @@ def test_a_run_that_waits_says_for_what_and_goes_on(tried: Platform, browser: Br
         paste(browser, 1, HOSTILE)
         browser.find("#answer", f"The DAG {NAME}.try is paused in Airflow")
         told = "return document.querySelector('[data-try-told]')?.textContent ?? ''"
-        first = run(browser, told)
-        wait_for("the time to go on", lambda: run(browser, told) not in ("", first))
-        look(browser, "waiting")
+        first = browser.run(told)
+        wait_for("the time to go on", lambda: browser.run(told) not in ("", first))
+        keep_picture(browser.driver, "try-waiting")
         tried.client.set_paused(f"{NAME}.try", False)
         found_by(browser, 1)
-        assert run(browser, "return document.querySelector('.adtext').innerText.includes('<b>TIG welding</b>')")
+        assert browser.run("return document.querySelector('.adtext').innerText.includes('<b>TIG welding</b>')")
 
 
 def test_a_run_that_fails_says_why(tried: Platform, browser: Browser) -> None:
@@ -180,7 +166,7 @@ def test_a_run_that_fails_says_why(tried: Platform, browser: Browser) -> None:
             paste(browser, 1)
             wait_for("its failure", lambda: heading(browser) == "It failed", LONG)
             assert "is no registered version" in browser.find("#answer .said").text
-            look(browser, "failed")
+            keep_picture(browser.driver, "try-failed")
             log = browser.find("#answer a.out").get_attribute("href")
     finally:
         folder.with_name("away").rename(folder)
@@ -209,7 +195,7 @@ def test_a_server_answers_at_once_and_a_run_for_what_it_does_not_serve(
         with page(browser):
             paste(browser, 2, "a" * 20_001)
             assert "20,000 are taken here" in browser.find("#answer .said").text
-            look(browser, "refused")
+            keep_picture(browser.driver, "try-refused")
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -218,23 +204,16 @@ def test_it_is_whole_in_both_themes_and_sizes(
 ) -> None:
     done = next(each for each in reversed(tried.client.runs(f"{NAME}.try")) if each["state"] == "success")
     browser.open("/")
-    run(browser, "localStorage.setItem('theme', arguments[0])", theme)
+    browser.choose_theme(theme)
     for width in (1280, 390):
         look_at(browser.driver, width, theme=theme)
         for name, query in (("form", ""), ("answer", f"?run={done['dag_run_id']}")):
             browser.driver.get_log("browser")
             browser.open(f"{TRY}{query}")
             browser.find("#try")
-            assert run(browser, "return document.documentElement.dataset.theme") == theme
-            # The link that only a keyboard reaches stands outside until then.
-            assert [text for text in box_problems(browser.driver) if "a.skip" not in text] == [], (name, width)
+            assert browser.run("return document.documentElement.dataset.theme") == theme
+            assert box_problems(browser.driver) == [], (name, width)
             assert axe_problems(browser.driver) == [], (name, width)
             assert errors_told(browser.driver) == []
-            look(browser, f"{name}-{theme}-{width}")
-    run(browser, "localStorage.removeItem('theme')")
-
-
-def look(browser: Browser, name: str) -> None:
-    """Kept where SKILLSENGINE_PICTURES names a folder."""
-    if folder := os.environ.get("SKILLSENGINE_PICTURES"):
-        browser.driver.find_element("css selector", "html").screenshot(str(Path(folder) / f"try-{name}.png"))
+            keep_picture(browser.driver, f"try-{name}-{theme}-{width}")
+    browser.run("localStorage.removeItem('theme')")

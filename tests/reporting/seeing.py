@@ -3,6 +3,8 @@ blank, and what axe-core says of accessibility."""
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any
 
 from selenium import webdriver
@@ -15,7 +17,8 @@ _BOXES = """
 const bad = [];
 const name = (e) => [e.tagName.toLowerCase(), e.id && '#' + e.id, ...[...e.classList].map((c) => '.' + c)].join('') +
   ` "${(e.textContent || '').trim().slice(0, 30)}"`;
-const seen = (e) => e.checkVisibility() && !e.closest('.vh') && e.getClientRects().length > 0;
+// The way to the content stands outside until somebody comes to it by keyboard.
+const seen = (e) => e.checkVisibility() && !e.closest('.vh, .skip') && e.getClientRects().length > 0;
 const wide = document.documentElement.scrollWidth;
 if (wide > innerWidth) bad.push(`the page is ${wide} wide in a window of ${innerWidth}`);
 for (const e of document.body.querySelectorAll('*')) {
@@ -92,3 +95,9 @@ def look_at(
 def errors_told(driver: webdriver.Chrome) -> list[str]:
     """What the page has written to the browser's console as an error or a warning since the last look."""
     return [entry["message"] for entry in driver.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")]
+
+
+def keep_picture(driver: webdriver.Chrome, name: str) -> None:
+    """The page, as tall as it is, where SKILLSENGINE_PICTURES names a folder."""
+    if folder := os.environ.get("SKILLSENGINE_PICTURES"):
+        driver.find_element("css selector", "html").screenshot(str(Path(folder) / f"{name}.png"))

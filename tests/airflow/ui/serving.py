@@ -16,6 +16,7 @@ import uvicorn
 from tests.airflow.ui.answered import begin, many
 from tests.airflow.ui.filling import AirflowTables
 from tests.airflow.ui.visiting import pages_app, set_up_airflow
+from tests.reporting.past import Past
 
 LONG = "Betriebs" + "wirtschafts" * 12 + "lehre"
 """What has no place to break."""
@@ -33,10 +34,29 @@ def serve(project: Path, port: int) -> None:
     long = {name: (f"{text}\n{LONG}\n" * 3, [*gold, LONG], [*gold, LONG]) for name, (text, gold, _) in ads.items()}
     past.spec = {**past.spec, "description": "\n".join(f"{LONG} {line}" for line in range(12))}
     past.version(4, 1.0, "2026-06", ads=long, errors=[])
+    with_runs(past, tables)
     manager: Any = get_auth_manager()
     ann = next(user for user in manager.get_users() if user.username == "ann")
     (project / "token").write_text(manager.generate_jwt(ann))
     uvicorn.run(pages_app(""), host="127.0.0.1", port=port, log_level="warning")
+
+
+def with_runs(past: Past, tables: AirflowTables) -> None:
+    """One that has succeeded and a newer one that has failed."""
+    for run_id, state in (("manual__1", "success"), ("manual__2", "failed")):
+        row = past.catalog.pin_run(
+            "tiny",
+            run_id,
+            experiment="tiny",
+            kind="retrain",
+            partition="2026-06",
+            spec=past.spec,
+            options={"files": {}},
+            trigger="manual",
+            spec_commit=None,
+        )
+        past.catalog.finish_run(row.id, state, f"{LONG} {state}")
+        tables.run("tiny", run_id, state)
 
 
 if __name__ == "__main__":
