@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from skillsengine.airflow.client import AirflowError
 from skillsengine.storage.catalog import Catalog
-from tests.e2e.conftest import Platform, wait_for
+from tests.e2e.conftest import Platform, ask, wait_for
 from tests.pipeline.project import write_month
 
 CHAIN = ("format", "profile", "finetune", "evaluate", "register", "gate", "promote", "report")
@@ -93,6 +94,36 @@ def test_what_is_wrong_with_a_run_stands_in_its_note_and_its_log(platform: Platf
         assert text in said
     with pytest.raises(AirflowError, match="400 .*limit"):
         platform.client.trigger("fails", conf={"limit": 0})
+
+
+@pytest.mark.nightly
+def test_a_run_whose_failed_tasks_alone_are_cleared_is_told_anew(platform: Platform) -> None:
+    """Airflow does not clear the report with them: it had succeeded."""
+    path = platform.write("mended", "gate: {min_gold_skills: 1}\n")
+    path.write_text(path.read_text().replace("model: base", "model: later"))
+    wait_for("its DAG", lambda: platform.client.dag("mended"))
+    catalog = Catalog.open(platform.settings.catalog_url)
+    run_id = platform.client.trigger("mended")
+    run = platform.finish("mended", run_id)
+    assert run["state"] == "failed" and "later" in run["note"]
+    states = platform.states("mended", run_id)
+    shutil.copytree(platform.settings.project / "base", platform.settings.project / "later")
+    cleared = ask(
+        platform,
+        "POST",
+        "dags/mended/clearTaskInstances",
+        {"dag_run_id": run_id, "only_failed": True, "reset_dag_runs": True, "dry_run": False},
+    )
+    assert {task["task_id"] for task in cleared["task_instances"]} == {
+        task for task, state in states.items() if state in ("failed", "upstream_failed")
+    }
+    wait_for("it to go on", lambda: platform.client.run("mended", run_id)["state"] != "failed")  # type: ignore[index]
+    run = platform.finish("mended", run_id)
+    assert run["state"] == "success" and run["note"].startswith("mended@1 "), run["note"]
+    row = catalog.get_run("mended", run_id)
+    assert row is not None and (row.state, row.note) == ("success", run["note"])
+    report = next(task for task in platform.client.task_instances("mended", run_id) if task["task_id"] == "report")
+    assert report["try_number"] == 1, "it ran once"
 
 
 @pytest.mark.nightly

@@ -98,6 +98,6 @@ def errors_told(driver: webdriver.Chrome) -> list[str]:
 
 
 def keep_picture(driver: webdriver.Chrome, name: str) -> None:
-    """The page, as tall as it is, where SKILLSENGINE_PICTURES names a folder."""
+    """What is seen of the page, where SKILLSENGINE_PICTURES names a folder."""
     if folder := os.environ.get("SKILLSENGINE_PICTURES"):
         driver.find_element("css selector", "html").screenshot(str(Path(folder) / f"{name}.png"))

@@ -1,6 +1,6 @@
 """A try that a run of `<name>.try` answers: started, looked at while it goes on, and its answer.
 
-All of it stands in Airflow's database; the API server computes nothing. Whoever may read the experiment's runs may read it.
+All of it stands in Airflow's database; the API server computes nothing. Whoever may read the runs of `<name>.try` may read it.
 """
 
 from __future__ import annotations
