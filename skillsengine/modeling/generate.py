@@ -13,6 +13,7 @@ from transformers import StoppingCriteria, StoppingCriteriaList
 from skillsengine.modeling.answers import is_whole_answer
 from skillsengine.modeling.base import LoadedBase
 from skillsengine.modeling.cache import is_plain
+from skillsengine.modeling.circling import circles
 from skillsengine.modeling.decoding import Ended, Take, decode
 from skillsengine.modeling.encoding import cut_prompt, encode_prompt
 from skillsengine.modeling.errors import ModelError
@@ -46,9 +47,9 @@ def generate(
 
     `batch_size` prompts of similar length are answered at once, the longest first (a lack of memory shows at once); what all
     of them begin with, such as worked examples, is read once. An answer ends with the JSON list that it begins with, at the
-    end-of-text token, after `max_new_tokens`, or before the first of the texts in `stop` that it comes to after its first
-    letter. Whatever the base's own generation settings say, nothing is sampled and nothing penalized. A prompt that leaves no
-    room for the answer in the context loses tokens before its end.
+    end-of-text token, after `max_new_tokens`, before the first of the texts in `stop` that it comes to after its first
+    letter, or when it goes round in circles (`circling`). Whatever the base's own generation settings say, nothing is sampled
+    and nothing penalized. A prompt that leaves no room for the answer in the context loses tokens before its end.
 
     Raises ModelError if `max_new_tokens` alone fills the context.
     """
@@ -190,6 +191,7 @@ class _Ending:
             or ids[-1] in self.tokens
             or (self._closes(ids[-1]) and is_whole_answer(self._text(ids)))
             or (bool(self._stop) and self._stops(ids))
+            or circles(ids)
         )
 
     def text(self, ids: list[int]) -> str:

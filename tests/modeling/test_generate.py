@@ -244,3 +244,11 @@ def test_token_predictions_are_those_of_one_forward_pass(loaded: LoadedBase, bef
 
 def test_no_token_predictions(loaded: LoadedBase, tmp_path: Path) -> None:
     assert list(forward_token_predictions(loaded, [], batch_size=2)) == []
+
+
+def test_an_answer_that_goes_round_in_circles_ends_with_the_same_skills(loaded: LoadedBase) -> None:
+    told: list[Batch] = []
+    written = ' ["Java", ' + '"SQL", "Excel", ' * 40
+    (answer,) = generate(_always(loaded, written), ["x"], max_new_tokens=400, batch_size=2, on_batch=told.append)
+    assert written.startswith(answer) and 96 <= told[-1].tokens < 200
+    assert parse_answer(answer) == (["Java", "SQL", "Excel"], False) == parse_answer(written)
