@@ -21,9 +21,13 @@ from tests.conftest import PROJECT
 from tests.tiny import make_tiny_base
 
 
-def test_the_page_quotes_the_recorded_figures() -> None:
+def test_the_pages_quote_the_recorded_figures() -> None:
     """`python -m benchmarks.peers --work DIR --only` prints the tables."""
-    assert table(read_rows("peers")) in (PROJECT / "docs" / "scoring.md").read_text("utf-8")
+    rows = read_rows("peers")
+    assert table(rows) in (PROJECT / "docs" / "scoring.md").read_text("utf-8")
+    f1 = {row["side"]: f"{row['scores']['ads']['with']['f1']:.3f}" for row in rows}
+    told = " ".join((PROJECT / "README.md").read_text("utf-8").split())
+    assert f"an F1 of {f1['ours']} where the training labels looked up have {f1['lexicon']} and ESCO's names {f1['esco']}" in told
 
 
 FIRST, SECOND = "You know SQL and Python.", "We use SQL. Git is a plus."
