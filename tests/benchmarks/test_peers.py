@@ -27,7 +27,10 @@ def test_the_pages_quote_the_recorded_figures() -> None:
     assert table(rows) in (PROJECT / "docs" / "scoring.md").read_text("utf-8")
     f1 = {row["side"]: f"{row['scores']['ads']['with']['f1']:.3f}" for row in rows}
     told = " ".join((PROJECT / "README.md").read_text("utf-8").split())
-    assert f"an F1 of {f1['ours']} where the training labels looked up have {f1['lexicon']} and ESCO's names {f1['esco']}" in told
+    assert (
+        f"an F1 of {f1['ours']} where the training labels looked up have {f1['lexicon']} and ESCO's names {f1['esco']}"
+        in told
+    )
 
 
 FIRST, SECOND = "You know SQL and Python.", "We use SQL. Git is a plus."
