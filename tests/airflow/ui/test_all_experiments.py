@@ -42,7 +42,9 @@ def test_a_row_tells_run_champion_next_run_owner_and_minutes(
     filled.version("skills", 0.61)
     filled.version("skills", 0.725, champion=True, verdict=verdict(2))
     (row,) = rows(visitor("ann").html("/experiments"))
-    assert row.startswith("skills Finds skills. ✓ succeeded 3 h ago · 2026-06 0.725 0.675 to 0.775 skills@2 · 2026-06")
+    assert row.startswith(
+        "skills Finds skills. run r1 in Airflow: ✓ succeeded 3 h ago · 2026-06 0.725 0.675 to 0.775 skills@2 · 2026-06"
+    )
     assert "F1 of 2 versions, skills@1 to skills@2: from 0.610 to 0.725" in row
     assert row.endswith("in 2 d ann, bob 10 GPU"), "format has run on a worker, and training on its GPU"
 
@@ -56,7 +58,7 @@ def test_without_a_gpu_worker_minutes_are_told_and_old_runs_do_not_count(
         filled.now = datetime.now(UTC) - timedelta(days=days)
         filled.run("small", f"r{days}", spec=spec, steps={"finetune": ("failed", 120.0)}, state="failed")
     (row,) = rows(visitor("ann").html("/experiments"))
-    assert row == "small ✕ failed 29 d ago · 2026-06 none paused ann 2.0 worker"
+    assert row == "small run r29 in Airflow: ✕ failed 29 d ago · 2026-06 none paused ann 2.0 worker"
 
 
 def test_on_several_gpus_a_minute_of_training_is_several(visitor: Any, airflow: AirflowTables, project: Path) -> None:
