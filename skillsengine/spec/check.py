@@ -224,7 +224,8 @@ def _text(error: Any) -> str:
 def _meant(path: _Path, schema: allowed.Schema) -> str:
     """What an unknown key was probably meant to be."""
     word, known = str(path[-1]), dict(allowed.keys(schema))
-    if names_secret(word):
+    # `max_new_token` names no secret but a field without its last letter; a bare `token` does.
+    if names_secret(word) and (word == "token" or f"{word}s" not in known):
         return SECRET_KEY
     if path[0] == "sweep" and "." in word and allowed.is_field(word):
         paths = ", ".join(path for path in known if "." in path)
