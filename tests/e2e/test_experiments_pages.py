@@ -9,7 +9,7 @@ import pytest
 from skillsengine.storage.catalog import Catalog
 from tests.e2e.browser import Browser
 from tests.e2e.conftest import Platform, wait_for
-from tests.reporting.seeing import axe_problems, box_problems, errors_told, keep_picture, look_at
+from tests.reporting.seeing import axe_problems, box_problems, errors_told, keep_picture, look_at, overlap_problems
 
 pytestmark = pytest.mark.nightly
 
@@ -55,6 +55,7 @@ def test_every_page_is_whole_in_airflow_s_frame(browser: Browser, catalog: Catal
             assert browser.run("return getComputedStyle(document.documentElement).colorScheme") == theme
             browser.run("document.getElementById('matrix')?.scrollTo(0, 0)")  # its first column covers what is below it
             assert box_problems(driver) == [], name
+            assert overlap_problems(driver) == [], name
             assert axe_problems(driver) == [], name
             keep_picture(driver, f"{name}-{theme}-{width}")
         told = [text for text in errors_told(driver) if "/skillsengine/" in text]

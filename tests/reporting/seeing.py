@@ -43,6 +43,28 @@ for (const parent of [document.body, ...document.body.querySelectorAll('*')]) {
 return [...new Set(bad)].slice(0, 20);
 """
 
+_OVERLAPS = """
+const kinds = "h1, h2, p, a, button, input, select, dt, dd, th, td, summary, figcaption, canvas, svg";
+const seen = [...document.querySelectorAll(kinds)]
+  .filter((element) => element.checkVisibility() && !element.closest(".vh, .skip, pre") && !element.matches(".vh, .skip"))
+  .map((element) => [element, element.getBoundingClientRect()])
+  .filter(([, box]) => box.width > 1 && box.height > 1);
+const wide = document.documentElement.scrollWidth - document.documentElement.clientWidth;
+const told = wide > 0 ? [`the page is ${wide} px too wide`] : [];
+const name = (element) => `${element.tagName} ${element.textContent.trim().slice(0, 40)}`;
+for (const [element, box] of seen) {
+  if (!element.closest(".scroll") && (box.left < -1 || box.right > innerWidth + 1)) told.push(`cut: ${name(element)}`);
+  for (const [other, its] of seen) {
+    if (element === other || element.contains(other) || other.contains(element)) continue;
+    if (element.closest(".scroll") !== other.closest(".scroll")) continue;
+    const across = Math.min(box.right, its.right) - Math.max(box.left, its.left);
+    const down = Math.min(box.bottom, its.bottom) - Math.max(box.top, its.top);
+    if (across > 2 && down > 2) told.push(`overlap: ${name(element)} / ${name(other)}`);
+  }
+}
+return told.slice(0, 10);
+"""
+
 _BLANK = """
 return [...document.querySelectorAll('canvas')].filter((canvas) => canvas.checkVisibility()).map((canvas) => {
   const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
@@ -59,6 +81,12 @@ return [...document.querySelectorAll('canvas')].filter((canvas) => canvas.checkV
 def box_problems(driver: webdriver.Chrome) -> list[str]:
     """Boxes that overlap their neighbours, stick out of the window, or are narrower than their text."""
     found: list[str] = driver.execute_script(_BOXES)
+    return found
+
+
+def overlap_problems(driver: webdriver.Chrome) -> list[str]:
+    """Texts, controls and pictures that cover one another, wherever they stand in the page, and what is cut by the window."""
+    found: list[str] = driver.execute_script(_OVERLAPS)
     return found
 
 
