@@ -30,7 +30,7 @@ LOCKS = PROJECT / "locks"
 PYTHONS = ("3.11", "3.12", "3.13")
 """The first one is the image's, and leads: the others take its versions where they can."""
 PLATFORM = "x86_64-manylinux_2_28"
-EXTRAS = {"": ("worker", "dev"), "-control": ("s3", "gs", "hf"), "-worker": ("worker",)}
+EXTRAS = {"": ("worker", "dev"), "-control": ("s3", "gs", "hf", "cluster"), "-worker": ("worker", "cluster")}
 """Which extras of pyproject.toml each kind of lock holds beside the core. The control plane looks where the data is, too."""
 CONSTRAINTS = "-c cuda.txt"
 _CUDA = re.compile(r"(?:nvidia|cuda)-|triton==")

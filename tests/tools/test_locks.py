@@ -46,7 +46,9 @@ def asked(project: Path, extras: tuple[str, ...]) -> list[Requirement]:
 
 
 def closure(requirements: list[Requirement]) -> set[str]:
-    """These packages and all that they need, as this Python's installed metadata says."""
+    """These packages and all that they need, as this Python's installed metadata says, for its first patch release: a lock
+    serves them all, and some packages are needed by the first few only."""
+    first = f"{sys.version_info[0]}.{sys.version_info[1]}.0"
     todo, seen, found = [(r.name, frozenset(r.extras)) for r in requirements], set(), set()
     while todo:
         name, extras = todo.pop()
@@ -56,7 +58,8 @@ def closure(requirements: list[Requirement]) -> set[str]:
         found.add(canonicalize_name(name))
         for text in importlib.metadata.requires(name) or ():
             need = Requirement(text)
-            if need.marker is None or any(need.marker.evaluate({"extra": extra}) for extra in (*extras, "")):
+            where = [{"extra": extra, "python_full_version": first} for extra in (*extras, "")]
+            if need.marker is None or any(map(need.marker.evaluate, where)):
                 todo.append((need.name, frozenset(need.extras)))
     return found
 
