@@ -1,5 +1,6 @@
 """docs/tutorial.md from top to bottom in a copy of the project, as a reader goes through it: its files are written, its
-commands run, what it says that they print is compared, and where it says "wait" there is waiting."""
+commands run, what it says that they print is compared, and where it says "wait" there is waiting. Before its Airflow is
+stopped, the pictures of docs/images are taken from what it has made."""
 
 from __future__ import annotations
 
@@ -15,8 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from tests.docs.pages import PROJECT
+from tools.screenshots import WIDTH, shots
 
 PAGE = PROJECT / "docs" / "tutorial.md"
 _PART = re.compile(r"^```(\w*)\n(.*?)^```$|^<!-- wait: ([\w.-]+) -->$", re.MULTILINE | re.DOTALL)
@@ -24,6 +27,10 @@ _FILE = re.compile(r"# (experiments/[\w-]+\.yaml)\n")
 _NUMBER = re.compile(r"[0-9]+(?:[.:,-][0-9]+)*")
 _SPACE = re.compile(r"[\s─━]+")
 _WAIT_SECONDS = 3600.0
+_FRAME = (120, 150)
+"""Left upper corner of what is within Airflow's own navigation."""
+_FEWEST_COLOURS = 30
+"""Of a picture with text: the edges of its letters are of more shades. An empty page has a handful."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +86,8 @@ def test_its_commands_do_what_it_says(project: Path) -> None:
         if part.wait:
             wait_for_the_runs_of(part.wait, project, at)
         elif part.language == "sh":
+            if "skillsengine down" in part.text:
+                pictures_are_taken(project)
             done = run(project, activated + part.text)
             assert done.returncode == 0, f"{at}: exit code {done.returncode}\n{part.text}\n{done.stdout}"
             said = done.stdout
@@ -88,6 +97,20 @@ def test_its_commands_do_what_it_says(project: Path) -> None:
             (project / name[1]).write_text(part.text, encoding="utf-8")
         else:
             assert missing(part.text, said) == [], f"{at}: not in what the command said, which is\n{said}"
+
+
+def pictures_are_taken(project: Path) -> None:
+    """Of every page of the real history, by the tool that takes those of docs/images."""
+    pytest.importorskip("selenium")
+    folder = project / "pictures"
+    done = run(project, f"source .venv/bin/activate\npython tools/screenshots.py tutorial --out {folder.name}")
+    assert done.returncode == 0, done.stdout
+    taken = {path.stem: Image.open(path) for path in folder.glob("*.png")}
+    assert taken.keys() == shots("tutorial").keys()
+    assert {picture.width for picture in taken.values()} == {WIDTH}
+    inner = {name: picture.crop((*_FRAME, WIDTH, picture.height)) for name, picture in taken.items()}
+    plain = [name for name, picture in inner.items() if len(picture.getcolors() or ()) < _FEWEST_COLOURS]
+    assert plain == [], "a page without its contents"
 
 
 def wait_for_the_runs_of(name: str, project: Path, at: str) -> None:
