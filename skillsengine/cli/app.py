@@ -30,7 +30,8 @@ from skillsengine.cli import (
     specs,
     sync,
 )
-from skillsengine.cli.console import USER_ERRORS, err, fail, out
+from skillsengine.cli.console import USER_ERRORS, fail, out
+from skillsengine.cli.ending import end_as_after_ctrl_c
 
 app = typer.Typer(
     name="skillsengine",
@@ -85,10 +86,8 @@ def _options(
 
 def main() -> None:
     """Entry point: a user's mistake ends in one clear text and exit code 1, never in a traceback."""
+    end_as_after_ctrl_c()
     try:
-        app()
+        app()  # after Ctrl-C it ends with 130 by itself
     except USER_ERRORS as error:
         sys.exit(fail(str(error)).exit_code)
-    except KeyboardInterrupt:
-        err.print("interrupted; what was finished is kept, and the same command goes on from there")
-        sys.exit(130)

@@ -11,6 +11,7 @@ import typer
 from rich.text import Text
 
 from skillsengine.cli.console import fail, line_observer, out
+from skillsengine.cli.ending import closed_if_it_fails
 from skillsengine.cli.follow import follow
 from skillsengine.cli.pausing import airflow_url
 from skillsengine.pipeline.drift import label_free, phrase
@@ -18,7 +19,7 @@ from skillsengine.pipeline.evaluations import describe_filled, run_evaluation
 from skillsengine.pipeline.filling import asked_of_runs, runs_for
 from skillsengine.pipeline.matrix import Cell
 from skillsengine.pipeline.plan import RunOptions
-from skillsengine.pipeline.run import finish_run, open_run
+from skillsengine.pipeline.run import open_run
 from skillsengine.settings import Settings
 from skillsengine.spec.load import Loaded
 from skillsengine.spec.schema import Experiment
@@ -56,11 +57,8 @@ def fill_here(loaded: Loaded, settings: Settings, missing: Sequence[Cell]) -> No
             kind="evaluations",
             cells=wanted,
         )
-        try:
+        with closed_if_it_fails(run):
             result = run_evaluation(run, line_observer(), told)
-        except BaseException as error:
-            finish_run(run, "failed", str(error) or type(error).__name__)
-            raise
         for name, reason in result["not_scored"].items():
             out.print(f"{name}: not scored: {reason}", markup=False)
         note = describe_filled(result)

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from skillsengine.cli.console import line_observer, out, print_table, seconds_text, settings_for
+from skillsengine.cli.ending import closed_if_it_fails
 from skillsengine.cli.specs import Partition, Sets, load
 from skillsengine.pipeline.plan import RunOptions, steps_of_stage
 from skillsengine.pipeline.promotion import run_gate, run_promote
@@ -72,11 +73,8 @@ def run(
     out.print(f"[bold]{opened.experiment.name}[/] · partition {opened.partition} · run {opened.run_id}")
     for note in opened.sources.notes:
         out.print(f"note: {note}", markup=False)
-    try:
+    with closed_if_it_fails(opened):
         _stages(opened, until)
-    except BaseException as error:
-        finish_run(opened, "failed", str(error) or type(error).__name__)
-        raise
     out.print(Text(finish_run(opened, "success"), style="bold"))
 
 
