@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks._peers_ads import Ad, read_lines
 from skillsengine.scoring.intervals import (
@@ -98,18 +99,33 @@ def _span_counts(gold: Iterable[Span], found: Iterable[Span]) -> tuple[int, int,
     return len(marked), len(told), len(marked & told)
 
 
-def row_of(ads: Sequence[Ad], said: Said, side: str, ours: Said | None) -> dict[str, Any]:
-    """A side's line of the results: {"side", "about", "parse_rate", "verbatim_rate", "scores": {measure: {copies: {"ads",
-    "gold", "found", "both", "precision", "recall", "f1", "f1_low", "f1_high", "ours_minus_it": {"f1", "low", "high",
-    "p"}}}}}; the last one for peers of an `ours` that is done."""
+def row_of(ads: Sequence[Ad], said: Said, side: str) -> dict[str, Any]:
+    """A side's line of the results: {"side", "about", "parse_rate", "verbatim_rate", "counts": {measure: text}, "scores":
+    {measure: {copies: {"ads", "gold", "found", "both", "precision", "recall", "f1", "f1_low", "f1_high"}}}}; the counts are
+    of each ad, so that sides can be compared whose predictions were not made on one machine."""
+    scores: dict[str, Any] = {}
+    written: dict[str, str] = {}
+    for measure in MEASURES:
+        its = counted(ads, said, measure)
+        written[measure] = " ".join(",".join(map(str, row)) for row in its.tolist())
+        scores[measure] = {copies: _scores(its[_chosen(ads, copies)]) for copies in COPIES}
+    verbatim = verbatim_rate((said.paragraphs[part.id], part.text) for ad in ads for part in ad.paragraphs)
+    rates = {"parse_rate": _short(parse_rate(said.parsed))} if said.parsed else {}
+    about = {"side": side, "about": dict(said.about), **rates, "verbatim_rate": _short(verbatim)}
+    return {**about, "counts": written, "scores": scores}
+
+
+def compared(ads: Sequence[Ad], row: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[str, Any]:
+    """The row of a peer with `ours_minus_it` {"f1", "low", "high", "p"} beside each of its scores, ad by ad; without them where
+    one of the two was recorded without its counts."""
     scores: dict[str, Any] = {}
     for measure in MEASURES:
+        mine, its = _read_counts(ours, measure), _read_counts(row, measure)
         for copies in COPIES:
-            chosen = [ad for ad in ads if copies == "with" or not ad.near_copy]
-            its = counted(chosen, said, measure)
-            told = _scores(its)
-            if ours is not None and side != "ours":
-                apart = difference(counted(chosen, ours, measure), its, "f1")
+            told = {name: value for name, value in row["scores"][measure][copies].items() if name != "ours_minus_it"}
+            if mine is not None and its is not None:
+                chosen = _chosen(ads, copies)
+                apart = difference(mine[chosen], its[chosen], "f1")
                 told["ours_minus_it"] = {
                     "f1": _short(apart.value),
                     "low": _short(apart.interval.low),
@@ -117,18 +133,17 @@ def row_of(ads: Sequence[Ad], said: Said, side: str, ours: Said | None) -> dict[
                     "p": _short(apart.p_value),
                 }
             scores.setdefault(measure, {})[copies] = told
-    verbatim = verbatim_rate((said.paragraphs[part.id], part.text) for ad in ads for part in ad.paragraphs)
-    rates = {"parse_rate": _short(parse_rate(said.parsed))} if said.parsed else {}
-    return {"side": side, "about": dict(said.about), **rates, "verbatim_rate": _short(verbatim), "scores": scores}
-
-
-def without_differences(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The row of a side whose predictions are not at hand."""
-    scores = {
-        measure: {copies: {name: told[name] for name in told if name != "ours_minus_it"} for copies, told in of.items()}
-        for measure, of in row["scores"].items()
-    }
     return {**row, "scores": scores}
+
+
+def _chosen(ads: Sequence[Ad], copies: str) -> NDArray[np.bool_]:
+    """Shape (ads,)."""
+    return np.asarray([copies == "with" or not ad.near_copy for ad in ads], np.bool_)
+
+
+def _read_counts(row: Mapping[str, Any], measure: str) -> Counts | None:
+    written = row.get("counts", {}).get(measure)
+    return None if written is None else _rows([int(number) for number in ad.split(",")] for ad in written.split())
 
 
 def _scores(its: Counts) -> dict[str, Any]:
@@ -180,7 +195,8 @@ TITLES = {
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """What docs/scoring.md quotes, in Markdown: F1 with its 95% interval, and ours minus it where that is a difference."""
+    """What docs/scoring.md quotes, in Markdown: F1 with its 95% interval, and ours minus it where that is a difference. A peer
+    that was not compared with ours ad by ad says so."""
     by = {row["side"]: row for row in rows}
     lines: list[str] = []
     for copies in COPIES:
@@ -192,15 +208,15 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
         ]
         for side in SIDES:
             if side in by:
-                cells = [_cell(by[side]["scores"][measure][copies]) for measure in SHOWN]
+                cells = [_cell(by[side]["scores"][measure][copies], side) for measure in SHOWN]
                 lines.append(f"| {TITLES[side]} | {' | '.join(cells)} |")
         lines.append("")
     return "\n".join(lines)
 
 
-def _cell(told: Mapping[str, Any]) -> str:
+def _cell(told: Mapping[str, Any], side: str) -> str:
     shown = f"{told['f1']:.3f} ({told['f1_low']:.3f} to {told['f1_high']:.3f})"
     if "ours_minus_it" not in told:
-        return shown
+        return shown if side == "ours" else f"{shown}; not compared ad by ad"
     apart = _difference(told["ours_minus_it"])
     return f"{shown}; ours {apart.value:+.3f}" if apart.is_one else f"{shown}; no difference seen"

@@ -32,7 +32,7 @@ from typing import Any
 
 from benchmarks import _peers_models, _peers_sides
 from benchmarks._peers_ads import read_ads
-from benchmarks._peers_scores import SIDES, ratios, read_said, row_of, table, without_differences
+from benchmarks._peers_scores import SIDES, compared, ratios, read_said, row_of, table
 from benchmarks._record import read_rows, record
 
 _CHEAPEST_FIRST = ("lexicon", "esco", "spacy", "base", "ours")
@@ -57,11 +57,11 @@ def main() -> None:
         if side in given.only and (side != "spacy" or given.peer):
             _peers_sides.finish(folder, side, partial(makers[side], ads, folder))
     said = {side: found for side in SIDES if (found := read_said(ads, folder, side)) is not None}
-    ours = said.get("ours")
     rows = {} if given.limit else {row["side"]: row for row in read_rows("peers")}
-    if ours:
-        rows = {side: without_differences(row) for side, row in rows.items()}  # they were to another one
-    rows |= {side: row_of(ads, found, side, ours) for side, found in said.items()}
+    rows |= {side: row_of(ads, found, side) for side, found in said.items()}
+    if "ours" in rows:
+        new = said.keys() if "ours" not in said else rows.keys()  # what was recorded beside the same ours stays
+        rows |= {side: compared(ads, rows[side], rows["ours"]) for side in new if side != "ours"}
     done = [rows[side] for side in SIDES if side in rows]
     if not given.limit:
         record("peers", done, ratios(done))
