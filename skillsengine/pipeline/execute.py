@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from skillsengine.pipeline import divergence
+from skillsengine.pipeline import divergence, gpus
 from skillsengine.pipeline.adapters import input_of, trained_spec
 from skillsengine.pipeline.graph import narrow
 from skillsengine.pipeline.heavy import import_heavy
@@ -87,11 +87,12 @@ class Reporter:
         self,
         step: Step,
         around: Surroundings,
-        tracker: StageTracker,
+        tracker: StageTracker | None,
         kept: Iterable[Mapping[str, Any]] = (),
         page: str | None = None,
     ) -> None:
-        """`kept` are the moments of an earlier attempt, which this one goes on from; `page` is the W&B run's address."""
+        """`kept` are the moments of an earlier attempt, which this one goes on from; `page` is the W&B run's address. Without a
+        tracker only the catalog and people are told."""
         self._step, self._around, self._tracker, self._last = step, around, tracker, 0.0
         self._page = page
         self._numbers: dict[str, float] = {}
@@ -99,7 +100,8 @@ class Reporter:
 
     def __call__(self, progress: Progress) -> None:
         if progress.metrics:
-            self._tracker.log(progress.metrics, progress.step)
+            if self._tracker is not None:
+                self._tracker.log(progress.metrics, progress.step)
             self._numbers |= progress.metrics
             self._moments.add(progress.step, progress.metrics)
         now = time.monotonic()
@@ -196,6 +198,8 @@ def execute(step: Step, around: Surroundings) -> StepResult:
         if guard is None:
             raise LeaseLost(f"{step.id}: the artifact of the other attempt has vanished; run the stage again.")
         try:
+            # A wait is no work: what later runs expect goes by what was measured.
+            started += _take_gpus(step, around, guard, row.progress.get(HISTORY, ()))
             artifact, page = _build(step, around, guard, row.progress.get(HISTORY, ()))
         except BaseException as error:
             if isinstance(error, Diverged) and step.trial is not None:
@@ -205,6 +209,25 @@ def execute(step: Step, around: Surroundings) -> StepResult:
     seconds = time.monotonic() - started
     catalog.finish_step(around.run_pk, step.id, "done", seconds, dict(artifact.summary))
     return StepResult(step, artifact, False, seconds, page)
+
+
+def _take_gpus(
+    step: Step, around: Surroundings, guard: Callable[[], None], kept: Iterable[Mapping[str, Any]]
+) -> float:
+    """Take the GPUs of a step that computes on them, before anything is imported that would look for some; returns the seconds
+    that it waited. Raises LeaseLost if another attempt has taken over meanwhile."""
+    definition, resources = step.definition, step.spec.resources
+    if resources.device != "cuda" or "resources.device" not in definition.reads:
+        return 0.0
+    count = resources.gpus if "resources.gpus" in definition.uses else 1
+    began, report = time.monotonic(), Reporter(step, around, None, kept)
+
+    def waiting(text: str) -> None:
+        guard()
+        report(Progress(text))
+
+    gpus.take(count, around.settings.home / "gpus", f"{step.spec.name}/{around.group} {step.id}", waiting)
+    return time.monotonic() - began
 
 
 def _build(
