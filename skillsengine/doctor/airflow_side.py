@@ -93,7 +93,8 @@ def examine_pools(state: AirflowState, experiments: Collection[Experiment]) -> I
                 f"pool {pool}",
                 f"it has {slots} slot{'s' * (slots != 1)}, and a training takes one for each of its GPUs (resources.gpus: "
                 f"{most}): those of {listed(list(wide))} are never started",
-                f'give the pool as many slots as there are GPUs (`airflow pools set {pool} {most} ""`), or lower resources.gpus',
+                f'give the pool as many slots as there are GPUs (`airflow pools set {pool} {most} ""`), or lower '
+                "resources.gpus",
             )
         else:
             well.append(f"{pool} ({'any number of' if slots < 0 else slots} slot{'s' * (slots != 1)})")

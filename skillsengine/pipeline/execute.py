@@ -7,7 +7,7 @@ import logging
 import platform
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -38,6 +38,7 @@ Observer = Callable[[str, Progress], None]
 LEASE_SECONDS = 60.0
 """A lease not renewed for so long may be taken over; a dead owner on the same host loses it at once."""
 _REPORT_SECONDS = 1.0
+_REMOVAL_LOOK_SECONDS = 0.2
 _LIBRARIES = ("torch", "transformers", "peft", "accelerate", "bitsandbytes", "datasets", "scikit-learn", "skillsengine")
 
 
@@ -172,6 +173,7 @@ def execute(step: Step, around: Surroundings) -> StepResult:
     row = catalog.start_step(around.run_pk, step.id, step.stage, step.key, step.digest)
 
     def found() -> StepResult | None:
+        _wait_for_removal(catalog, [step.digest])
         artifact = store.get(step.stage, step.digest)
         if artifact is None:
             diverged = divergence.kept(step, store)
@@ -188,6 +190,8 @@ def execute(step: Step, around: Surroundings) -> StepResult:
         return result
 
     def waiting(other: LeaseHeld) -> bool:
+        if other.removing:
+            return False  # what is there still is about to go
         log.info("%s: another attempt is at work (%s); waiting for its result", step.id, other)
         return store.get(step.stage, step.digest) is not None or divergence.kept(step, store) is not None
 
@@ -211,9 +215,14 @@ def execute(step: Step, around: Surroundings) -> StepResult:
     return StepResult(step, artifact, False, seconds, page)
 
 
-def _take_gpus(
-    step: Step, around: Surroundings, guard: Callable[[], None], kept: Iterable[Mapping[str, Any]]
-) -> float:
+def _wait_for_removal(catalog: Catalog, digests: Collection[str]) -> None:
+    """Until none of these artifacts is being removed (`storage.uses` tells why); that takes a moment."""
+    while gone := catalog.removing(digests):
+        log.info("waiting until %s is removed", ", ".join(sorted(digest[:12] for digest in gone)))
+        time.sleep(_REMOVAL_LOOK_SECONDS)
+
+
+def _take_gpus(step: Step, around: Surroundings, guard: Callable[[], None], kept: Iterable[Mapping[str, Any]]) -> float:
     """Take the GPUs of a step that computes on them, before anything is imported that would look for some; returns the seconds
     that it waited. Raises LeaseLost if another attempt has taken over meanwhile."""
     definition, resources = step.definition, step.spec.resources
@@ -241,6 +250,7 @@ def _build(
             "raise both together, or digests would not tell old output from new. If the package was upgraded while Airflow "
             "ran, its scheduler and workers still hold the old one: restart them, and clear the run."
         )
+    _wait_for_removal(around.catalog, [*step.inputs.values(), *(digest for _, digest in step.along.values())])
     inputs = {name: _input(around.store, name, digest, step) for name, digest in step.inputs.items()}
     inputs |= {name: _input(around.store, stage, digest, step) for name, (stage, digest) in step.along.items()}
     settings, experiment = around.settings, step.spec

@@ -137,7 +137,9 @@ def test_a_tool_that_fails_is_told_and_the_numbers_serve(
 def test_without_a_place_for_locks_no_training_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "gpus").write_text("a file")
     monkeypatch.setenv(VISIBLE, "0")
-    with pytest.raises(StageError, match=r"GPU 0 cannot be locked by .*gpus/.*\.lock: .*So that no two trainings get it"):
+    with pytest.raises(
+        StageError, match=r"GPU 0 cannot be locked by .*gpus/.*\.lock: .*So that no two trainings get it"
+    ):
         take(1, tmp_path / "gpus", "a", lambda text: None)
     assert os.environ[VISIBLE] == "0"
 
