@@ -46,9 +46,12 @@ def collect_garbage(settings: Settings, day: str, *, gc_older_than: str | None =
     if gc_older_than is None:
         log.info("gc_older_than is empty: nothing is collected")
         return {"removed": 0, "bytes": 0}
-    store, catalog = Store(settings.store_root), Catalog.open(settings.catalog_url)
     try:
         age = parse_duration(gc_older_than)
+    except ValueError as error:
+        raise AirflowFailException(f"gc_older_than: {error}.") from error
+    store, catalog = Store(settings.store_root), Catalog.open(settings.catalog_url)
+    try:
         with alone(catalog):
             found = look(settings, store, catalog, datetime.now(UTC), age, airflow_connect)
             for note in found.notes:
@@ -56,8 +59,6 @@ def collect_garbage(settings: Settings, day: str, *, gc_older_than: str | None =
             for fate in found.going:
                 log.info("%s goes: %s", fate.artifact.name, fate.why)
             removed = found.remove(store, catalog)
-    except ValueError as error:
-        raise AirflowFailException(f"gc_older_than: {error}.") from error
     except Busy as error:
         log.info("%s Tomorrow is soon enough.", error)
         return {"removed": 0, "bytes": 0}
@@ -113,5 +114,6 @@ class ChoreTask(BaseOperator):  # type: ignore[misc]  # airflow ships no types
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
         die_with_parent()
         chore = CHORES[self.task_id]
-        asked = {name: context["params"][name] for name in chore.__kwdefaults__ or ()}
+        # A DAG file of before, copied into a folder of one's own, has fewer params: the chore's defaults hold then.
+        asked = {name: context["params"][name] for name in chore.__kwdefaults__ or () if name in context["params"]}
         return chore(load_settings(), f"{context['dag_run'].run_after:%Y-%m-%d}", **asked)

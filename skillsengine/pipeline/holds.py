@@ -25,6 +25,7 @@ from skillsengine.storage.catalog import Catalog, CellRow, VersionRow
 from skillsengine.storage.gc import QUIET
 from skillsengine.storage.listing import Listed
 
+_CALLED = {"adapter": "", "base": "the untuned base of ", "lexicon": "the lexicon of "}
 _Held = Iterator[tuple[str, str]]
 """(digest, by whom)."""
 
@@ -89,9 +90,11 @@ def _of_cells(cells: Iterable[CellRow], versions: Sequence[VersionRow], there: M
         scored = cell.adapter_digest
         if cell.kind == "lexicon" and cell.artifact_digest in there:  # it is that of one adapter's training labels
             scored = there[cell.artifact_digest].inputs.get("finetune")
-        if scored in names or (cell.kind == "base" and cell.experiment in experiments):
-            name = names.get(scored or "", "the untuned base")
-            why = f"cell of {name if cell.kind == 'adapter' else f'{cell.kind} beside {name}'} on {cell.partition}"
+        name = names.get(scored or "")
+        if cell.kind == "base" and cell.experiment in experiments:
+            name = cell.experiment
+        if name is not None:
+            why = f"cell of {_CALLED[cell.kind]}{name} on {cell.partition}"
             yield cell.artifact_digest, why
             yield cell.data_digest, why
 

@@ -32,7 +32,7 @@ class Uses(Leases):
         """Digest -> when a step was last at work on it, or found it."""
         query = select(StepRow.digest, func.max(StepRow.updated)).group_by(StepRow.digest)
         with self._db.reading() as session:
-            return dict(session.execute(query).tuples().all())
+            return {digest: when for digest, when in session.execute(query)}
 
     def going_on(self, since: datetime) -> list[RunRow]:
         """Runs that have not ended, and that began or were heard of since then: of a run whose process is gone the catalog is
