@@ -127,6 +127,7 @@ def _bring_labels(snapshot: Snapshot, folder: Path, store: Store) -> list[str]:
 
 
 def _bring_catalog(snapshot: Snapshot, catalog: Catalog, store: Store, done: Restored) -> None:
+    store.root.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=store.root, prefix=".restore-") as place:
         # A copy: an older layout is brought to the newest one in it, and the backup stays what it is.
         copy = Path(place) / CATALOG

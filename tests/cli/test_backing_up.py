@@ -42,13 +42,14 @@ def test_a_backup_beside_a_training_is_restored_elsewhere(
 ) -> None:
     spec, kept = tmp_path / "project" / "experiments" / "tiny.yaml", tmp_path / "kept"
     assert command("run", str(spec)).code == 0
-    process = training(spec, "train.epochs=5000")
+    process = training(spec, "train.epochs=900")
     try:
         assert process.stdout is not None
-        heard = ""
+        heard, lines = "", list[str]()
         while not heard.lstrip().startswith("finetune"):  # its first progress: the training has begun
             heard = process.stdout.readline()
-            assert heard, f"the training ended with {process.wait()}"
+            lines.append(heard)
+            assert heard, f"the training ended with {process.wait()}: {lines}"
         said = command("backup", str(kept))
         assert process.poll() is None, "the training goes on"
     finally:

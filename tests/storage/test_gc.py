@@ -30,12 +30,8 @@ def store(tmp_path: Path) -> Store:
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'catalog.db'}"
-
-
-@pytest.fixture
 def catalog(url: str) -> Iterator[Catalog]:
+    """By the real clock, which artifacts are dated by."""
     opened = Catalog.open(url)
     yield opened
     opened.close()
