@@ -27,7 +27,7 @@ from skillsengine.airflow.tasks import (
     model_alias,
 )
 from skillsengine.airflow.work import EVALUATIONS, RETRAIN
-from skillsengine.pipeline.bounds import resources_of
+from skillsengine.pipeline.bounds import resources_of, slots_of
 from skillsengine.spec.schema import Experiment, StageResources, Sweep
 
 _ACTIVE_RUNS = 4
@@ -228,7 +228,8 @@ def stage_settings(experiment: Experiment, task: str) -> dict[str, Any]:
     stages: dict[str, StageResources] = dict(experiment.resources.stages)  # type: ignore[arg-type]  # narrower keys
     own = stages.get(resources_of(task), StageResources())
     values = {"queue": own.queue, "pool": own.pool, "retries": own.retries, "execution_timeout": own.timeout}
-    return {name: value for name, value in values.items() if value is not None}
+    told = {name: value for name, value in values.items() if value is not None}
+    return told | ({"pool_slots": slots} if (slots := slots_of(experiment, task)) > 1 else {})
 
 
 def _first_line(text: str) -> str | None:

@@ -14,7 +14,8 @@ from skillsengine.settings import Settings, load_settings
 
 log = logging.getLogger(__name__)
 
-Chore = Callable[[Settings, str], dict[str, Any]]
+Chore = Callable[..., dict[str, Any]]
+"""Called with the settings, the day, and those of the DAG's params that it names as keywords."""
 
 
 def remove_leftovers(settings: Settings, day: str) -> dict[str, Any]:
@@ -30,6 +31,41 @@ def remove_leftovers(settings: Settings, day: str) -> dict[str, Any]:
     freed = left.bytes + logs.bytes
     log.info("removed %d leftovers and %d old logs, %.1f MB", len(left.names), len(logs.names), freed / 1e6)
     return {"leftovers": len(left.names), "logs": len(logs.names), "bytes": freed}
+
+
+def collect_garbage(settings: Settings, day: str, *, gc_older_than: str | None = None) -> dict[str, Any]:
+    """Artifacts that nobody needs and nobody used for `gc_older_than`, old reports, W&B runs that were sent."""
+    from datetime import UTC, datetime
+
+    from skillsengine.airflow.connections import airflow_connect
+    from skillsengine.pipeline.garbage import Busy, alone, look
+    from skillsengine.spec.sections.fields import parse_duration
+    from skillsengine.storage.catalog import Catalog
+    from skillsengine.storage.store import Store
+
+    if gc_older_than is None:
+        log.info("gc_older_than is empty: nothing is collected")
+        return {"removed": 0, "bytes": 0}
+    try:
+        age = parse_duration(gc_older_than)
+    except ValueError as error:
+        raise AirflowFailException(f"gc_older_than: {error}.") from error
+    store, catalog = Store(settings.store_root), Catalog.open(settings.catalog_url)
+    try:
+        with alone(catalog):
+            found = look(settings, store, catalog, datetime.now(UTC), age, airflow_connect)
+            for note in found.notes:
+                log.info("%s", note)
+            for fate in found.going:
+                log.info("%s goes: %s", fate.artifact.name, fate.why)
+            removed = found.remove(store, catalog)
+    except Busy as error:
+        log.info("%s Tomorrow is soon enough.", error)
+        return {"removed": 0, "bytes": 0}
+    for name in removed.spared:
+        log.info("%s was needed again meanwhile and stays", name)
+    log.info("removed %d things that nobody needs, %.1f MB", len(removed.names), removed.bytes / 1e6)
+    return {"removed": len(removed.names), "bytes": removed.bytes}
 
 
 def verify_artifacts(settings: Settings, day: str) -> dict[str, Any]:
@@ -64,6 +100,7 @@ def send_offline_runs(settings: Settings, day: str) -> dict[str, Any]:
 
 CHORES: Mapping[str, Chore] = {
     "remove_leftovers": remove_leftovers,
+    "collect_garbage": collect_garbage,
     "verify_artifacts": verify_artifacts,
     "send_offline_runs": send_offline_runs,
 }
@@ -76,4 +113,7 @@ class ChoreTask(BaseOperator):  # type: ignore[misc]  # airflow ships no types
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
         die_with_parent()
-        return CHORES[self.task_id](load_settings(), f"{context['dag_run'].run_after:%Y-%m-%d}")
+        chore = CHORES[self.task_id]
+        # A DAG file of before, copied into a folder of one's own, has fewer params: the chore's defaults hold then.
+        asked = {name: context["params"][name] for name in chore.__kwdefaults__ or () if name in context["params"]}
+        return chore(load_settings(), f"{context['dag_run'].run_after:%Y-%m-%d}", **asked)

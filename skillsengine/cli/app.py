@@ -11,6 +11,8 @@ from skillsengine import __version__
 from skillsengine.cli import (
     adapters,
     annotating,
+    backing_up,
+    collecting,
     diagnosis,
     diff,
     errors,
@@ -59,6 +61,8 @@ for part in (
     serving,
     merging,
     sync,
+    collecting,
+    backing_up,
     diagnosis,
     platform,
     pausing,

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from skillsengine.draft.errors import DraftError
 from skillsengine.modeling.errors import ModelError
+from skillsengine.pipeline.backup import BackupError
 from skillsengine.pipeline.committed import CommitError
 from skillsengine.pipeline.plan import PlanError
 from skillsengine.reporting.figures.plain import FigureMissing
@@ -40,6 +41,7 @@ USER_ERRORS: tuple[type[Exception], ...] = (
     ReportError,
     ModelError,
     StoreError,
+    BackupError,
     PushError,
     CatalogError,
     CatalogUnavailable,

@@ -11,6 +11,7 @@ from skillsengine.airflow.client import AirflowClient, AirflowError
 from skillsengine.airflow.embedded_state import read_state
 from skillsengine.doctor.finding import Finding, listed, ok, problem, unknown
 from skillsengine.doctor.patience import NoAnswer, Patience
+from skillsengine.pipeline.bounds import pool_of, slots_of
 from skillsengine.settings import Settings, without_login
 from skillsengine.spec.schema import Experiment
 
@@ -86,10 +87,25 @@ def examine_pools(state: AirflowState, experiments: Collection[Experiment]) -> I
                 f"it has 0 slots: tasks of {listed(names)} are never started",
                 f'give it some (Admin, Pools; or `airflow pools set {pool} 1 ""`)',
             )
+        elif wide := _too_wide(experiments, pool, slots):
+            most = max(wide.values())
+            yield problem(
+                f"pool {pool}",
+                f"it has {slots} slot{'s' * (slots != 1)}, and a training takes one for each of its GPUs (resources.gpus: "
+                f"{most}): those of {listed(list(wide))} are never started",
+                f'give the pool as many slots as there are GPUs (`airflow pools set {pool} {most} ""`), or lower '
+                "resources.gpus",
+            )
         else:
             well.append(f"{pool} ({'any number of' if slots < 0 else slots} slot{'s' * (slots != 1)})")
     if well:
         yield ok("pools", ", ".join(well))
+
+
+def _too_wide(experiments: Collection[Experiment], pool: str, slots: int) -> dict[str, int]:
+    """Experiment -> slots that its training takes, of those that take more than the pool has; -1 are any number."""
+    taken = {e.name: slots_of(e, "finetune") for e in experiments if pool_of(e, "finetune") == pool}
+    return {name: count for name, count in sorted(taken.items()) if count > slots > 0}
 
 
 def queues_of(experiments: Collection[Experiment]) -> dict[str, list[str]]:

@@ -17,7 +17,7 @@ _STATUS = Path("/proc/self/status")
 
 def restart_peak(device: str) -> None:
     """Forget earlier heights. On a CPU only Linux can; elsewhere the height is that of the whole process."""
-    if device == "cuda":
+    if device == "cuda" and torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
         return
     try:
@@ -28,7 +28,7 @@ def restart_peak(device: str) -> None:
 
 def peak_gb(device: str) -> float:
     """Height since `restart_peak` in GB (2**30 bytes): resident memory on a CPU, allocated device memory on CUDA."""
-    if device == "cuda":
+    if device == "cuda" and torch.cuda.is_available():
         return float(torch.cuda.max_memory_allocated()) / _GB
     if _STATUS.is_file():
         for line in _STATUS.read_text().splitlines():

@@ -7,13 +7,13 @@ import logging
 import platform
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from skillsengine.pipeline import divergence
+from skillsengine.pipeline import divergence, gpus
 from skillsengine.pipeline.adapters import input_of, trained_spec
 from skillsengine.pipeline.graph import narrow
 from skillsengine.pipeline.heavy import import_heavy
@@ -38,6 +38,7 @@ Observer = Callable[[str, Progress], None]
 LEASE_SECONDS = 60.0
 """A lease not renewed for so long may be taken over; a dead owner on the same host loses it at once."""
 _REPORT_SECONDS = 1.0
+_REMOVAL_LOOK_SECONDS = 0.2
 _LIBRARIES = ("torch", "transformers", "peft", "accelerate", "bitsandbytes", "datasets", "scikit-learn", "skillsengine")
 
 
@@ -87,11 +88,12 @@ class Reporter:
         self,
         step: Step,
         around: Surroundings,
-        tracker: StageTracker,
+        tracker: StageTracker | None,
         kept: Iterable[Mapping[str, Any]] = (),
         page: str | None = None,
     ) -> None:
-        """`kept` are the moments of an earlier attempt, which this one goes on from; `page` is the W&B run's address."""
+        """`kept` are the moments of an earlier attempt, which this one goes on from; `page` is the W&B run's address. Without a
+        tracker only the catalog and people are told."""
         self._step, self._around, self._tracker, self._last = step, around, tracker, 0.0
         self._page = page
         self._numbers: dict[str, float] = {}
@@ -99,7 +101,8 @@ class Reporter:
 
     def __call__(self, progress: Progress) -> None:
         if progress.metrics:
-            self._tracker.log(progress.metrics, progress.step)
+            if self._tracker is not None:
+                self._tracker.log(progress.metrics, progress.step)
             self._numbers |= progress.metrics
             self._moments.add(progress.step, progress.metrics)
         now = time.monotonic()
@@ -170,6 +173,7 @@ def execute(step: Step, around: Surroundings) -> StepResult:
     row = catalog.start_step(around.run_pk, step.id, step.stage, step.key, step.digest)
 
     def found() -> StepResult | None:
+        _wait_for_removal(catalog, [step.digest])
         artifact = store.get(step.stage, step.digest)
         if artifact is None:
             diverged = divergence.kept(step, store)
@@ -186,6 +190,8 @@ def execute(step: Step, around: Surroundings) -> StepResult:
         return result
 
     def waiting(other: LeaseHeld) -> bool:
+        if other.removing:
+            return False  # what is there still is about to go
         log.info("%s: another attempt is at work (%s); waiting for its result", step.id, other)
         return store.get(step.stage, step.digest) is not None or divergence.kept(step, store) is not None
 
@@ -196,6 +202,8 @@ def execute(step: Step, around: Surroundings) -> StepResult:
         if guard is None:
             raise LeaseLost(f"{step.id}: the artifact of the other attempt has vanished; run the stage again.")
         try:
+            # A wait is no work: what later runs expect goes by what was measured.
+            started += _take_gpus(step, around, guard, row.progress.get(HISTORY, ()))
             artifact, page = _build(step, around, guard, row.progress.get(HISTORY, ()))
         except BaseException as error:
             if isinstance(error, Diverged) and step.trial is not None:
@@ -205,6 +213,30 @@ def execute(step: Step, around: Surroundings) -> StepResult:
     seconds = time.monotonic() - started
     catalog.finish_step(around.run_pk, step.id, "done", seconds, dict(artifact.summary))
     return StepResult(step, artifact, False, seconds, page)
+
+
+def _wait_for_removal(catalog: Catalog, digests: Collection[str]) -> None:
+    """Until none of these artifacts is being removed (`storage.uses` tells why); that takes a moment."""
+    while gone := catalog.removing(digests):
+        log.info("waiting until %s is removed", ", ".join(sorted(digest[:12] for digest in gone)))
+        time.sleep(_REMOVAL_LOOK_SECONDS)
+
+
+def _take_gpus(step: Step, around: Surroundings, guard: Callable[[], None], kept: Iterable[Mapping[str, Any]]) -> float:
+    """Take the GPUs of a step that computes on them, before anything is imported that would look for some; returns the seconds
+    that it waited. Raises LeaseLost if another attempt has taken over meanwhile."""
+    definition, resources = step.definition, step.spec.resources
+    if resources.device != "cuda" or "resources.device" not in definition.reads:
+        return 0.0
+    count = resources.gpus if "resources.gpus" in definition.uses else 1
+    began, report = time.monotonic(), Reporter(step, around, None, kept)
+
+    def waiting(text: str) -> None:
+        guard()
+        report(Progress(text))
+
+    gpus.take(count, around.settings.home / "gpus", f"{step.spec.name}/{around.group} {step.id}", waiting)
+    return time.monotonic() - began
 
 
 def _build(
@@ -218,6 +250,7 @@ def _build(
             "raise both together, or digests would not tell old output from new. If the package was upgraded while Airflow "
             "ran, its scheduler and workers still hold the old one: restart them, and clear the run."
         )
+    _wait_for_removal(around.catalog, [*step.inputs.values(), *(digest for _, digest in step.along.values())])
     inputs = {name: _input(around.store, name, digest, step) for name, digest in step.inputs.items()}
     inputs |= {name: _input(around.store, stage, digest, step) for name, (stage, digest) in step.along.items()}
     settings, experiment = around.settings, step.spec

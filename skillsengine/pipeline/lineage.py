@@ -113,10 +113,15 @@ def _node(store: Store, stage: str, digest: str, key: str | None, places: Mappin
         inputs=tuple(
             _node(store, name.partition("[")[0], found, name.partition("[")[2].rstrip("]") or None, places)
             for name, found in manifest.inputs.items()
-            if manifest.stage != "select" or name == f"finetune[{manifest.summary['trial']}]"  # the others went nowhere
+            if went_in(manifest.stage, name, manifest.summary.get("trial"))
         ),
         files=_files(artifact, places),
     )
+
+
+def went_in(stage: str, name: str, trial: str | None) -> bool:
+    """Whether what the stage has made comes of the input `name`: of the trials of a `select` only `trial` went in."""
+    return stage != "select" or name == f"finetune[{trial}]"
 
 
 def _files(artifact: Artifact, places: Mapping[str, str]) -> tuple[ReadFile, ...]:

@@ -206,6 +206,12 @@ def _unpinned(row: RunRow, settings: Settings) -> Run:
     )
 
 
+def pinned_plan(row: RunRow, settings: Settings) -> Plan:
+    """The plan of a retrain run as it was pinned. Raises pydantic.ValidationError or KeyError where another version of this
+    package has pinned it, whose specs this one does not read."""
+    return _unpinned(row, settings).plan
+
+
 def run_stage(run: Run, stage: str, observer: Observer | None = None, only: str | None = None) -> dict[str, Any]:
     """Bring about all artifacts of one stage, or the one of its step `only`; what is cached is done in milliseconds.
 

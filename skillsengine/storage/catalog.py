@@ -1,7 +1,7 @@
 """The catalog: the database that knows runs, artifacts, cells, versions, aliases and leases.
 
-Its rooms are `runs`, `results`, `versions`, `aliases`, `readings`, `leases` and `overviews`; this class joins them. Rows come
-back detached (`models`): read them, change them only through the catalog. All times are aware, in UTC.
+Its rooms are `runs`, `results`, `versions`, `aliases`, `readings`, `leases`, `uses`, `overviews` and `snapshots`; this class
+joins them. Rows come back detached (`models`): read them, change them only through the catalog. All times are aware, in UTC.
 """
 
 from __future__ import annotations
@@ -12,13 +12,15 @@ from typing import Self
 
 from skillsengine.storage.aliases import AliasMoved
 from skillsengine.storage.database import CatalogError, CatalogUnavailable, Database, connect, utc_now
-from skillsengine.storage.leases import Lease, LeaseHeld, LeaseLost, Leases
+from skillsengine.storage.leases import Lease, LeaseHeld, LeaseLost
 from skillsengine.storage.migrate import upgrade
 from skillsengine.storage.models import AliasMoveRow, ArtifactRow, CellRow, RunRow, StepRow, VersionRow
 from skillsengine.storage.overviews import Overviews
 from skillsengine.storage.readings import Readings
 from skillsengine.storage.results import Results
 from skillsengine.storage.runs import Runs
+from skillsengine.storage.snapshots import Snapshots
+from skillsengine.storage.uses import Uses
 from skillsengine.storage.versions import Versions
 
 __all__ = [
@@ -38,7 +40,7 @@ __all__ = [
 ]
 
 
-class Catalog(Runs, Results, Versions, Readings, Leases, Overviews):
+class Catalog(Runs, Results, Versions, Readings, Uses, Overviews, Snapshots):
     """Every method is one short transaction and may be repeated; any of them may raise CatalogUnavailable."""
 
     def __init__(self, database: Database) -> None:

@@ -102,10 +102,11 @@ def free_space(folder: Path) -> str:
     """For people: `12 MB free of 64 GB`, on the disk of a folder that may not exist yet."""
     folder = next(parent for parent in (folder, *folder.parents) if parent.exists())
     usage = shutil.disk_usage(folder)
-    return f"{_size(usage.free)} free of {_size(usage.total)}"
+    return f"{size_text(usage.free)} free of {size_text(usage.total)}"
 
 
-def _size(count: float) -> str:
+def size_text(count: float) -> str:
+    """For people: `12 MB`, of a number of bytes."""
     for unit in ("bytes", "kB", "MB"):
         if count < 1000:
             return f"{count:.0f} {unit}"

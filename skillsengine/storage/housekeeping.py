@@ -1,6 +1,6 @@
 """What is done once a day so that the installation stays small and whole: leftovers go, artifacts are looked at.
 
-Nothing here touches what a live attempt holds the lease of, and nothing removes an artifact.
+Nothing here touches what a live attempt holds the lease of, and nothing removes an artifact: `gc` does.
 """
 
 from __future__ import annotations
@@ -60,19 +60,32 @@ def remove_leftovers(
 
     What a live attempt holds the lease of stays, whatever its age. Raises OSError if the store cannot be written.
     """
-    now = time.time() if now is None else now
     names, size = [], 0
+    for folder, bytes_ in leftovers(store, building_age=building_age, checkpoint_age=checkpoint_age, now=now):
+        with _unheld(catalog, folder.name.partition(".")[0]) as free:
+            if free:
+                shutil.rmtree(folder)
+                names.append(folder.relative_to(store.root).as_posix())
+                size += bytes_
+    return Removed(tuple(names), size)
+
+
+def leftovers(
+    store: Store,
+    *,
+    building_age: timedelta = BUILDING_AGE,
+    checkpoint_age: timedelta = CHECKPOINT_AGE,
+    now: float | None = None,
+) -> list[tuple[Path, int]]:
+    """(folder, bytes) of what nothing was written into for so long; a live attempt may hold it yet."""
+    now = time.time() if now is None else now
+    found = []
     for kind, age in (("building", building_age), ("checkpoints", checkpoint_age)):
         for folder in _folders(store.root / kind):
-            bytes_, newest = _size_and_newest(folder)
-            if now - newest < age.total_seconds():
-                continue
-            with _unheld(catalog, folder.name.partition(".")[0]) as free:
-                if free:
-                    shutil.rmtree(folder)
-                    names.append(f"{kind}/{folder.name}")
-                    size += bytes_
-    return Removed(tuple(names), size)
+            size, newest = _size_and_newest(folder)
+            if now - newest >= age.total_seconds():
+                found.append((folder, size))
+    return found
 
 
 def remove_old_logs(folder: Path, *, age: timedelta = LOG_AGE, now: float | None = None) -> Removed:

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from skillsengine.storage.database import Database, insert_or_find
 from skillsengine.storage.models import LeaseRow
-from skillsengine.storage.owners import is_gone
+from skillsengine.storage.owners import REMOVING, is_gone
 
 
 class LeaseLost(Exception):
@@ -26,6 +26,8 @@ class LeaseHeld(Exception):
 
     def __init__(self, digest: str, owner: str, until: datetime) -> None:
         self.digest, self.owner, self.until = digest, owner, until
+        self.removing = owner.endswith(REMOVING)
+        """Whether it is being removed, and not made."""
         super().__init__(
             f"{digest[:12]} is being made by another attempt, {owner} (host:pid:start), which holds it until "
             f"{until:%Y-%m-%d %H:%M:%S} UTC unless it goes on. Wait for it, or end that process and try again."

@@ -8,6 +8,9 @@ import socket
 from functools import cache
 from pathlib import Path
 
+REMOVING = ":removing"
+"""Behind the owner of a lease that is held to remove what is there, and not to make it."""
+
 
 @cache
 def _host() -> str:
@@ -45,7 +48,7 @@ def this_owner() -> str:
 
 def is_gone(owner: str) -> bool:
     """Whether the owner was a process of this host that has ended. False where that cannot be known."""
-    host, _, rest = owner.partition(":")
+    host, _, rest = owner.removesuffix(REMOVING).partition(":")
     pid, _, started = rest.partition(":")
     if host != _host() or not pid.isdecimal():
         return False

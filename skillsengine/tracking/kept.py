@@ -94,6 +94,18 @@ def kept_runs(home: Path, *, now: float | None = None) -> list[KeptRun]:
     return found
 
 
+def sent_runs(home: Path) -> list[Path]:
+    """The folders of runs that W&B has all of, the oldest first: nothing here reads them again."""
+    found = []
+    for folder in _folders(home):
+        if next(iter(folder.glob("*.wandb")), None) is None:
+            continue
+        delivered = not folder.name.startswith(_OFFLINE) and not (folder / NOTE).exists()
+        if delivered or any(folder.glob("*.wandb.synced")):
+            found.append(folder)
+    return found
+
+
 def _folders(home: Path) -> list[Path]:
     """W&B's folders of runs, `run-<time>-<id>` and `offline-run-<time>-<id>`, the oldest first."""
     found = [path for path in (home / "wandb").glob("*run-*-*") if path.is_dir() and not path.is_symlink()]

@@ -168,6 +168,23 @@ def weights(dag: DAG) -> list[int]:
     return [task.weight_rule.get_weight(SimpleNamespace(task=task)) for task in tasks]
 
 
+@pytest.mark.parametrize(
+    ("resources", "slots"),
+    [
+        ({"gpus": 4, "pool": "gpu"}, 4),
+        ({"gpus": 4, "stages": {"finetune": {"pool": "gpu"}}}, 4),
+        ({"gpus": 4, "pool": "gpu", "device": "cpu"}, 1),
+        ({"gpus": 4}, 1),  # the common pool counts tasks
+    ],
+)
+def test_a_training_takes_a_slot_of_its_pool_for_each_gpu(resources: dict[str, Any], slots: int) -> None:
+    for sweep in ({}, {"sweep": {"lora.r": [4, 8]}}):
+        retrain, evaluations = built(resources=resources, **sweep)
+        assert retrain.get_task("finetune").pool_slots == slots
+        others = [task for task in (*retrain.tasks, *evaluations.tasks) if task.task_id != "finetune"]
+        assert {task.pool_slots for task in others} == {1}
+
+
 def test_a_higher_priority_goes_first_whatever_the_task() -> None:
     dated: dict[str, Any] = {"schedule": "partition", "start_date": "2026-01-01"}
     plain = [weights(dag) for dag in built(**dated)]

@@ -151,3 +151,22 @@ def test_pools() -> None:
     assert none.mend == 'make it (Admin, Pools; or `airflow pools set none 1 ""`), or mend resources.pool'
     assert (shut.level, shut.text) == ("problem", "it has 0 slots: tasks of c are never started")
     assert (well.level, well.text) == ("ok", "default_pool (2 slots), gpu (1 slot), wide (any number of slots)")
+
+
+def test_a_pool_with_fewer_slots_than_a_training_has_gpus() -> None:
+    state = AirflowState("http://x", pools={"gpu": 2, "wide": -1, "default_pool": 1})
+    experiments = [
+        tiny_experiment("a", resources={"gpus": 4, "pool": "gpu"}),
+        tiny_experiment("b", resources={"gpus": 2, "pool": "gpu"}),
+        tiny_experiment("c", resources={"gpus": 8, "pool": "wide"}),
+        tiny_experiment("d", resources={"gpus": 8}),
+    ]
+    narrow, well = examine_pools(state, experiments)
+    assert (narrow.level, narrow.subject) == ("problem", "pool gpu")
+    assert narrow.text == (
+        "it has 2 slots, and a training takes one for each of its GPUs (resources.gpus: 4): those of a are never started"
+    )
+    assert narrow.mend == (
+        'give the pool as many slots as there are GPUs (`airflow pools set gpu 4 ""`), or lower resources.gpus'
+    )
+    assert (well.level, well.text) == ("ok", "default_pool (1 slot), wide (any number of slots)")
