@@ -123,6 +123,11 @@ def load_settings(project: Path | None = None) -> Settings:
 
 
 def without_login(url: str) -> str:
-    """An address without the user name and password that it may hold, and without a slash at its end."""
+    """An address without the user name and password that it may hold, and without a slash at its end.
+
+    Of what is no address, such as one without `http://`, nothing before an `@` is kept either: it is shown in the error.
+    """
     parts = urlsplit(url)
+    if not parts.netloc:
+        return url.rpartition("@")[2].rstrip("/")
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl().rstrip("/")

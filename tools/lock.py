@@ -9,6 +9,7 @@ What is pinned keeps its version unless pyproject.toml asks for another, so that
 | `py311-control.txt`, `py311-worker.txt` | what the two images need of `py311.txt` | the Dockerfile |
 | `cuda.txt` | constraints: CUDA libraries of torch | pip, if its index gives torch's CUDA build |
 | `no-deps.txt` | written by hand | both |
+| `sbom.txt` | written by hand: what lists an image's packages | the Dockerfile, in stages that no image stands on |
 
 The CUDA libraries stand apart because a lock that lists them would install them for a CPU build of torch too.
 No other Python than the running one needs to be there: uv resolves from the packages' metadata.

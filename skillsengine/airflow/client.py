@@ -45,7 +45,12 @@ class AirflowClient:
     ) -> None:
         self.url = without_login(url)
         self._token = token
-        given = httpx.URL(url)
+        try:
+            given = httpx.URL(url)
+        except httpx.InvalidURL:
+            given = httpx.URL()
+        if given.scheme not in ("http", "https") or not given.host:
+            raise AirflowError(f"{self.url} is no address of an Airflow. Write http://host:port, or https://host/path.")
         self._user = {"username": given.username, "password": given.password} if given.username else None
         here = given.host in ("127.0.0.1", "localhost", "::1")
         # No proxy stands between a machine and itself, whatever the environment says.

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from peft import prepare_model_for_kbit_training
-from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 
 from skillsengine.modeling import quiet
@@ -79,7 +79,10 @@ def load_base(
     location = locate(base, bases=bases, allowed_roots=allowed_roots)
     tokenizer = _tokenizer(base.model, location)
     number_format = getattr(torch, dtype) if dtype else compute_dtype(device)
-    try:
+    with _told(
+        f"base.model: `{base.model}` cannot be loaded as a causal language model",
+        f" Its files are in {location.folder}.",
+    ):
         model, info = AutoModelForCausalLM.from_pretrained(
             location.folder,
             dtype=number_format,
@@ -89,13 +92,6 @@ def load_base(
             trust_remote_code=False,
             output_loading_info=True,
         )
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        if isinstance(error, torch.OutOfMemoryError):
-            raise
-        raise ModelError(
-            f"base.model: `{base.model}` cannot be loaded as a causal language model: {_first_line(error)} "
-            f"Its files are in {location.folder}."
-        ) from error
     _require_all_weights(info, base.model, location)
     _fit_tokens(model, tokenizer, base.model)
     model.eval()
@@ -126,12 +122,8 @@ def load_tokenizer(base: Base, *, bases: Path, allowed_roots: Sequence[Path]) ->
 def context_length_of(base: Base, *, bases: Path, allowed_roots: Sequence[Path]) -> int:
     """Longest text in tokens that the base was made for, read without its weights. Raises ModelError."""
     location = locate(base, bases=bases, allowed_roots=allowed_roots, tokenizer_only=True)
-    try:
+    with _told(f"base.model: config.json of `{base.model}` in {location.folder} cannot be read"):
         config = AutoConfig.from_pretrained(location.folder, trust_remote_code=False)
-    except (OSError, ValueError, KeyError) as error:
-        raise ModelError(
-            f"base.model: config.json of `{base.model}` in {location.folder} cannot be read: {_first_line(error)}"
-        ) from error
     return _context_length(config, _tokenizer(base.model, location))
 
 
@@ -144,13 +136,9 @@ def _quantization(kind: str, dtype: torch.dtype) -> BitsAndBytesConfig | None:
 
 
 def _tokenizer(name: str, location: Location) -> Any:
-    try:
+    with _told(f"base.model: the tokenizer of `{name}` in {location.folder} cannot be read"):
         # AutoTokenizer: LlamaTokenizer silently loses the spaces of some Llama vocabularies.
         tokenizer = AutoTokenizer.from_pretrained(location.folder, trust_remote_code=False)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(
-            f"base.model: the tokenizer of `{name}` in {location.folder} cannot be read: {_first_line(error)}"
-        ) from error
     if tokenizer.eos_token_id is None:
         raise ModelError(
             f"base.model: the tokenizer of `{name}` has no end-of-text token, so no answer would ever end. "
@@ -197,6 +185,18 @@ def _context_length(config: Any, tokenizer: Any) -> int:
         if isinstance(length := getattr(config, field, None), int):
             return length
     return tokenizer.model_max_length if tokenizer.model_max_length < _UNLIMITED else _DEFAULT_CONTEXT
+
+
+@contextmanager
+def _told(what: str, where: str = "") -> Iterator[None]:
+    """Files of foreign make break transformers and tokenizers at any place and with any kind of error (a bare `Exception`, an
+    AttributeError of torch): all are told in our words but a lack of memory, which is no mistake of the files."""
+    try:
+        yield
+    except (MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        raise ModelError(f"{what}: {_first_line(error)}{where}") from error
 
 
 def _first_line(error: Exception) -> str:

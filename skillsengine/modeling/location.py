@@ -11,6 +11,7 @@ from pathlib import Path
 from skillsengine.modeling import builtin
 from skillsengine.modeling.errors import ModelError
 from skillsengine.modeling.hub import download
+from skillsengine.modeling.model_files import require_safe
 from skillsengine.spec.schema import BUILTIN_BASE, Base
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
@@ -54,6 +55,7 @@ def locate(base: Base, *, bases: Path, allowed_roots: Sequence[Path], tokenizer_
     if _HUB_ID.fullmatch(base.model):
         snapshot, commit = download(base.model, base.revision, tokenizer_only=tokenizer_only)
         _require_model(base.model, snapshot, tokenizer_only)
+        require_safe(base.model, snapshot, roots=None, tokenizer_only=tokenizer_only)
         return Location(snapshot, revision=commit)
     raise ModelError(f"base.model: `{base.model}` is no base that is known here. {_FORMS}.")
 
@@ -70,6 +72,7 @@ def _local(name: str, folder: Path, allowed_roots: Sequence[Path], tokenizer_onl
         what = "is a file, not a folder" if real.exists() else "does not exist"
         raise ModelError(f"base.model: `{name}`: {real} {what}. {_FORMS}.")
     _require_model(name, real, tokenizer_only)
+    require_safe(name, real, roots=allowed_roots, tokenizer_only=tokenizer_only)
     return Location(real, weights_sha256=None if tokenizer_only else weights_sha256(real))
 
 

@@ -13,12 +13,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 
 from skillsengine.modeling import pissa
+from skillsengine.modeling.adapter_files import ADAPTER_CONFIG, ADAPTER_WEIGHTS, require_adapter
 from skillsengine.modeling.base import LoadedBase
 from skillsengine.modeling.errors import ModelError
 from skillsengine.spec.schema import ALL_LINEAR, Lora
-
-ADAPTER_CONFIG = "adapter_config.json"
-ADAPTER_WEIGHTS = "adapter_model.safetensors"
 
 
 def attach(model: Any, lora: Lora, seed: int, start: Path | None = None) -> PeftModel:
@@ -78,14 +76,9 @@ def load_adapter(loaded: LoadedBase, folder: Path) -> LoadedBase:
     `loaded.model` is changed in place; the untuned base comes back inside `model.disable_adapter()`. The adapter is not
     merged: on a quantized base that would change the answers, and on a CPU it gains a tenth of the time at most.
 
-    Raises ModelError if `folder` holds no adapter, or one for another base.
+    Raises ModelError if `folder` holds no adapter, one for another base, more than an adapter, or numbers that are none.
     """
-    missing = [name for name in (ADAPTER_CONFIG, ADAPTER_WEIGHTS) if not (folder / name).is_file()]
-    if missing:
-        raise ModelError(
-            f"{folder} is no adapter: {' and '.join(missing)} missing. An adapter is what `finetune` or peft's "
-            "`save_pretrained` wrote (only safetensors are read)."
-        )
+    require_adapter(folder)
     try:
         config = LoraConfig.from_pretrained(folder)
         targets = tuple(config.target_modules or ())
@@ -106,8 +99,19 @@ def load_adapter(loaded: LoadedBase, folder: Path) -> LoadedBase:
             f"the adapter {folder} does not fit this base: {len(expected - saved)} of {len(expected)} matrices are not "
             f"in it, {len(saved - expected)} have no place. Load it on the base that it was trained on."
         )
+    _require_finite(model, folder)
     model.eval()
     return replace(loaded, model=model)
+
+
+def _require_finite(model: PeftModel, folder: Path) -> None:
+    state = get_peft_model_state_dict(model, save_embedding_layers=False)
+    wrong = sorted(name for name, weight in state.items() if not torch.isfinite(weight).all())
+    if wrong:
+        raise ModelError(
+            f"the adapter {folder} holds numbers that are none (NaN or infinite) in {len(wrong)} of {len(state)} matrices (the "
+            f"first: {wrong[0]}): every answer would be noise. Its training has diverged, or the file is damaged: train again."
+        )
 
 
 def untie(model: Any) -> bool:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import logging
 import signal
 import socket
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from skillsengine.serving.extract import Extractor
 from skillsengine.serving.http import Limits, make_app
@@ -19,6 +22,8 @@ from skillsengine.stages.contract import StageError
 
 _CONNECTIONS = 4
 """Connections that are served at once, in requests that may be open: clients keep them open between two requests."""
+_HEAD_SECONDS = 10.0
+"""That a client may take for the head of a request: who opens connections and says nothing must not keep others out."""
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -63,6 +68,7 @@ def run(
     worker = Worker(extractor, most=limits.requests)
     config = uvicorn.Config(
         make_app(worker, version, limits, token=token),
+        http=_impatient(min(_HEAD_SECONDS, limits.seconds)),
         log_config=None,
         access_log=logging.getLogger().isEnabledFor(logging.INFO),
         server_header=False,
@@ -90,3 +96,39 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             self._on_ready(self)
+
+
+def _impatient(seconds: float) -> type[H11Protocol]:
+    """uvicorn's own protocol, but a connection whose next head has not come after so many seconds is closed.
+
+    uvicorn has a time-out between two requests alone, and counts a silent connection among those it serves at once. Of its two
+    protocols this is the one in Python, which costs nothing beside a model.
+    """
+
+    class Impatient(H11Protocol):
+        _timer: asyncio.TimerHandle | None = None
+
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            self._watch()
+
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            self._watch()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._unwatch()
+            super().connection_lost(exc)
+
+        def _watch(self) -> None:
+            if self.cycle is not None and not self.cycle.response_complete:
+                self._unwatch()  # a request is under way: its own limits hold
+            elif self._timer is None:
+                self._timer = self.loop.call_later(seconds, self.transport.close)
+
+        def _unwatch(self) -> None:
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+
+    return Impatient

@@ -128,11 +128,12 @@ def _catalog_url(url: str) -> URL:
     try:
         parsed = make_url(url)
         kind = parsed.get_backend_name()
-    except ArgumentError as error:
+    except (ArgumentError, ValueError):
+        # Not what the parser says: of an address that it has cut in a wrong place it may quote the password.
         raise CatalogError(
             "SKILLSENGINE_CATALOG is not an address of a database. "
             "Write sqlite:////folder/catalog.db or postgresql+psycopg://user@host/name."
-        ) from error
+        ) from None
     if kind not in ("sqlite", "postgresql"):
         raise CatalogError(f"the catalog lives in SQLite or PostgreSQL, not in {kind} (SKILLSENGINE_CATALOG).")
     if kind == "sqlite" and parsed.database in (None, "", ":memory:"):

@@ -45,7 +45,7 @@ def environment(stages: dict[str, Stage], target: str) -> dict[str, str]:
 
 def test_two_images_each_a_stage_that_nothing_stands_on(stages: dict[str, Stage]) -> None:
     parents = {stage.parent for stage in stages.values()}
-    assert set(TARGETS) == stages.keys() - parents - {"wheel"}
+    assert set(TARGETS) == stages.keys() - parents - {"wheel", *(f"{target}-sbom" for target in TARGETS)}
 
 
 def test_the_base_is_a_tagged_python_that_the_lock_is_for(stages: dict[str, Stage]) -> None:
@@ -152,7 +152,11 @@ def test_no_secret_is_built_in(stages: dict[str, Stage], target: str) -> None:
 def test_airflow_finds_the_experiments(stages: dict[str, Stage], target: str) -> None:
     told = environment(stages, target)
     project = told["SKILLSENGINE_PROJECT"]
-    copied = {str(Path(project, step.words[-1])) for step in stages[target].instructions if step.keyword == "COPY"}
+    copied = {
+        str(Path(project, step.words[-1]))
+        for step in stages[target].instructions
+        if step.keyword == "COPY" and "from" not in step.options
+    }
     assert {f"{project}/dags", f"{project}/experiments", f"{project}/data/demo"} == copied
     bundles = json.loads(told["AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"])
     for bundle in bundles:
@@ -171,6 +175,21 @@ def test_all_that_is_written_goes_to_the_volume(stages: dict[str, Stage], target
     assert all(Path(home).is_relative_to(volume) for home in homes.values())
     made = next(step.text for step in steps(stages, target, "RUN") if "useradd" in step.text)
     assert f"--home-dir {volume} --create-home" in made
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_the_image_holds_the_list_of_its_packages(stages: dict[str, Stage], target: str) -> None:
+    """Made of the environment that the image has, by a program that it has not."""
+    made = stages[f"{target}-sbom"]
+    assert made.parent == stages[target].parent == f"{target}-libraries"
+    [run] = [step.text for step in made.instructions if step.keyword == "RUN"]
+    assert "/opt/sbom/bin/pip install --no-cache-dir --no-deps -r locks/sbom.txt" in run
+    assert run.endswith(
+        "cyclonedx-py environment --output-reproducible --of JSON -o /opt/sbom.cdx.json /opt/venv/bin/python"
+    )
+    [copy] = [step for step in stages[target].instructions if step.keyword == "COPY" and "from" in step.options]
+    assert (copy.options["from"], copy.words) == ([made.name], ["/opt/sbom.cdx.json", "./sbom.cdx.json"])
+    assert not [step for step in steps(stages, target, "RUN") if "sbom" in step.text]
 
 
 def test_hadolint_finds_nothing() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -64,6 +66,14 @@ def test_every_figure_is_json(past: Past) -> None:
 def test_what_json_does_not_know() -> None:
     when = datetime(2026, 7, 1, tzinfo=UTC)
     assert plain({1: (float("nan"), float("inf"), when)}) == {"1": [None, None, "2026-07-01T00:00:00+00:00"]}
+
+
+@pytest.mark.parametrize("begins", ["=", "+", "-", "@", "\t=", "\r=", "\n=", "\uff1d", "\uff0b", "\uff0d", "\uff20"])
+def test_no_cell_begins_as_a_formula(begins: str) -> None:
+    """Neither a text of an ad nor a column that is called after one: a slice's name, say."""
+    foreign = f"{begins}cmd|' /C calc'!A0"
+    table = Table((foreign, "n"), ((foreign, -1),))
+    assert list(csv.reader(io.StringIO(table.csv(), newline=""))) == [[f"'{foreign}", "n"], [f"'{foreign}", "-1"]]
 
 
 def test_a_table_becomes_csv_that_no_spreadsheet_runs() -> None:

@@ -17,7 +17,9 @@ from skillsengine.storage.store import StoreError
 
 T = TypeVar("T")
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""What begins a formula, or is passed over before one; the last four are the first four in full width, as East Asian
+spreadsheets take them."""
 
 
 class FigureMissing(Exception):
@@ -51,7 +53,7 @@ class Table:
         """RFC 4180. A text that a spreadsheet would take for a formula has an apostrophe before it: ads are foreign text."""
         out = io.StringIO()
         writer = csv.writer(out)
-        writer.writerow(self.columns)
+        writer.writerow([_cell(name) for name in self.columns])
         writer.writerows([_cell(value) for value in row] for row in self.rows)
         return out.getvalue()
 
