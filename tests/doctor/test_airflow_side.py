@@ -158,8 +158,8 @@ def test_a_pool_with_fewer_slots_than_a_training_has_gpus() -> None:
     experiments = [
         tiny_experiment("a", resources={"gpus": 4, "pool": "gpu"}),
         tiny_experiment("b", resources={"gpus": 2, "pool": "gpu"}),
-        tiny_experiment("c", resources={"gpus": 8, "pool": "wide"}),
-        tiny_experiment("d", resources={"gpus": 8}),
+        tiny_experiment("c", resources={"gpus": 4, "pool": "wide"}),
+        tiny_experiment("d", resources={"gpus": 4}),
     ]
     narrow, well = examine_pools(state, experiments)
     assert (narrow.level, narrow.subject) == ("problem", "pool gpu")
