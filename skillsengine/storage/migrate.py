@@ -11,7 +11,7 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, column, inspect, select, table, text
 from sqlalchemy.exc import DatabaseError, OperationalError
 
-from skillsengine.storage.database import CatalogError, unavailable
+from skillsengine.storage.database import CatalogError, refused, shown, unavailable
 
 HEAD = "0004"
 """The newest revision in `migrations/versions`. Written here so that alembic is loaded only where there is work."""
@@ -45,13 +45,15 @@ def _errors(engine: Engine) -> Iterator[None]:
     try:
         yield
     except DatabaseError as error:
-        address = engine.url.render_as_string(hide_password=True)
+        address = shown(engine.url)
         if "not a database" in str(error.orig):
             raise CatalogError(
                 f"{address}: this file is no SQLite database. Move it away, or let SKILLSENGINE_CATALOG name another."
             ) from error
         if isinstance(error, OperationalError):
             raise unavailable(address, error) from error
+        if refusal := refused(address, error):
+            raise refusal from error
         raise
 
 
@@ -83,12 +85,12 @@ def _one_at_a_time(engine: Engine) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
         return
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _ADVISORY_KEY})
-        try:
-            yield
-        finally:
-            connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _ADVISORY_KEY})
+    with engine.begin() as connection:
+        # Of the transaction, so that it holds behind a pooler too; it waits and stays however long an upgrade takes.
+        connection.execute(text("SET LOCAL lock_timeout = 0"))
+        connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_KEY})
+        yield
 
 
 def _run(engine: Engine, current: str | None) -> None:
@@ -101,7 +103,7 @@ def _run(engine: Engine, current: str | None) -> None:
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
     if current is not None and current not in known:
         raise CatalogError(
-            f"the catalog {engine.url.render_as_string(hide_password=True)} has the layout {current}, and this "
+            f"the catalog {shown(engine.url)} has the layout {current}, and this "
             f"skillsengine knows layouts up to {HEAD}: a newer skillsengine has upgraded it. "
             "Upgrade skillsengine here too, or let SKILLSENGINE_CATALOG name another catalog."
         )
@@ -122,6 +124,6 @@ def _refuse_foreign(connection: Connection) -> None:
     if found:
         shown = ", ".join(found[:3]) + (", ..." if len(found) > 3 else "")
         raise CatalogError(
-            f"the database {connection.engine.url.render_as_string(hide_password=True)} holds tables of another "
+            f"the database {shown(connection.engine.url)} holds tables of another "
             f"program ({shown}). The catalog wants a database of its own: let SKILLSENGINE_CATALOG name an empty one."
         )
