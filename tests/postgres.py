@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import os
 import pwd
+import re
 import shutil
 import signal
 import socket
@@ -27,6 +28,7 @@ REQUIRED = "SKILLSENGINE_REQUIRE_POSTGRES"
 """Where it is set, a machine without PostgreSQL fails the tests that need one instead of skipping them."""
 ADMIN = "skills"
 _PR_SET_PDEATHSIG = 1
+_PAGE = Path(__file__).resolve().parent.parent / "docs" / "postgres.md"
 
 
 def binaries() -> Path:
@@ -118,8 +120,23 @@ class Server:
         self.sql(f"DROP DATABASE {name} WITH (FORCE)")
 
 
+@contextmanager
+def roles_of_the_page(server: Server) -> Iterator[tuple[str, str]]:
+    """(address of the role that owns the catalog, address of the one that reads), made by the SQL of docs/postgres.md."""
+    (sql,) = re.findall(r"```sql\n(.*?)```", _PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    before, _, after = sql.partition("\\connect skillsengine\n")
+    for statements, database in ((before, "postgres"), (after, "skillsengine")):
+        for statement in filter(None, map(str.strip, statements.split(";"))):
+            server.sql(statement, database)
+    yield server.url("skillsengine", "skillsengine"), server.url("skillsengine", "skillsengine_pages")
+    server.sql("DROP DATABASE skillsengine WITH (FORCE)")
+    for role in ("skillsengine", "skillsengine_pages"):
+        server.sql(f"DROP ROLE {role}")
+
+
 def _end_with_parent() -> None:
-    # Tests that are killed leave no server behind: it gets SIGINT, which closes it.
+    # Tests that are killed leave no server behind: it gets SIGINT, which closes it. It comes, too, when the thread ends that
+    # started the server, so that is the main one's work.
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
 
 

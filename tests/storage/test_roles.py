@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,26 +10,15 @@ from sqlalchemy import create_engine, text
 
 from skillsengine.storage import migrate
 from skillsengine.storage.catalog import Catalog, CatalogError
-from tests.postgres import Server
+from tests.postgres import Server, roles_of_the_page
 from tests.storage.support import pin
-
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "postgres.md"
 
 
 @pytest.fixture
 def catalogs(postgres: Server) -> Iterator[tuple[str, str]]:
-    """(address of the role that owns the tables, address of the one that reads), made by the page's own SQL."""
-    (statements,) = re.findall(r"```sql\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-    # The roles and the database belong to the whole server.
-    for statement in filter(None, map(str.strip, statements.partition("\\connect")[0].split(";"))):
-        postgres.sql(statement)
-    rest = statements.partition("\\connect skillsengine\n")[2]
-    for statement in filter(None, map(str.strip, rest.split(";"))):
-        postgres.sql(statement, "skillsengine")
-    yield postgres.url("skillsengine", "skillsengine"), postgres.url("skillsengine", "skillsengine_pages")
-    postgres.sql("DROP DATABASE skillsengine WITH (FORCE)")
-    for role in ("skillsengine", "skillsengine_pages"):
-        postgres.sql(f"DROP ROLE {role}")
+    """(address of the role that owns the tables, address of the one that reads)."""
+    with roles_of_the_page(postgres) as addresses:
+        yield addresses
 
 
 def test_the_role_of_the_pages_reads_and_writes_nothing(catalogs: tuple[str, str]) -> None:
