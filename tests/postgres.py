@@ -5,7 +5,6 @@ Its collation is a linguistic one (ICU, en-US), as people's servers have: what r
 
 from __future__ import annotations
 
-import ctypes
 import os
 import pwd
 import re
@@ -27,7 +26,9 @@ from sqlalchemy.exc import OperationalError
 REQUIRED = "SKILLSENGINE_REQUIRE_POSTGRES"
 """Where it is set, a machine without PostgreSQL fails the tests that need one instead of skipping them."""
 ADMIN = "skills"
-_PR_SET_PDEATHSIG = 1
+_ENDS_WITH_PARENT = ("setpriv", "--pdeathsig", "INT", "--")
+"""Tests that are killed leave no server behind: it gets SIGINT, which closes it. It comes, too, when the thread ends that started
+the server, so that is the main one's work. (No `preexec_fn`: Python in a child of a process with torch's threads may hang.)"""
 _PAGE = Path(__file__).resolve().parent.parent / "docs" / "postgres.md"
 
 
@@ -77,12 +78,11 @@ class Server:
         words = [word for name, value in told.items() for word in ("-c", f"{name}={value}")]
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [self._bin / "postgres", "-D", "data", "-p", str(self.port), *words],
+                [*_ENDS_WITH_PARENT, self._bin / "postgres", "-D", "data", "-p", str(self.port), *words],
                 cwd=self._folder,
                 user=self._user,
                 stdout=log,
                 stderr=log,
-                preexec_fn=_end_with_parent,
             )
         engine = create_engine(self.url())
         try:
@@ -132,12 +132,6 @@ def roles_of_the_page(server: Server) -> Iterator[tuple[str, str]]:
     server.sql("DROP DATABASE skillsengine WITH (FORCE)")
     for role in ("skillsengine", "skillsengine_pages"):
         server.sql(f"DROP ROLE {role}")
-
-
-def _end_with_parent() -> None:
-    # Tests that are killed leave no server behind: it gets SIGINT, which closes it. It comes, too, when the thread ends that
-    # started the server, so that is the main one's work.
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
 
 
 @contextmanager

@@ -48,7 +48,7 @@ def _waiting(method: Callable[..., Any]) -> Callable[..., Any]:
                 if left <= 0:
                     raise
                 if not told:
-                    log.warning("%s Trying for %.0f seconds more (SKILLSENGINE_CATALOG_WAIT).", error, left)
+                    log.warning("%s Trying for %g seconds (SKILLSENGINE_CATALOG_WAIT).", error, self._seconds)
                     told = True
                 time.sleep(min(pause, left))
                 pause = min(2 * pause, _LONGEST_PAUSE)

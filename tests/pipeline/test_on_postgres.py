@@ -24,7 +24,7 @@ class Back(logging.Handler):
         self.server, self.waited_for = server, 0
 
     def emit(self, record: logging.LogRecord) -> None:
-        if "Trying for 300 seconds more (SKILLSENGINE_CATALOG_WAIT)" in record.getMessage():
+        if "Trying for 300 seconds (SKILLSENGINE_CATALOG_WAIT)" in record.getMessage():
             self.waited_for += 1
             self.server.start()
 

@@ -72,7 +72,7 @@ def test_work_under_way_waits_for_the_server(address: str, away: Server, caplog:
         with ThreadPoolExecutor(1) as beside:
             # As before a checkpoint: nothing is written until the lease is known to be held.
             guarded = beside.submit(guard)
-            while "Trying for 60 seconds more (SKILLSENGINE_CATALOG_WAIT)." not in caplog.text and not guarded.done():
+            while "Trying for 60 seconds (SKILLSENGINE_CATALOG_WAIT)." not in caplog.text and not guarded.done():
                 time.sleep(0.05)
             away.start()
             guarded.result()
