@@ -28,7 +28,8 @@ REQUIRED = "SKILLSENGINE_REQUIRE_POSTGRES"
 ADMIN = "skills"
 _ENDS_WITH_PARENT = ("setpriv", "--pdeathsig", "INT", "--")
 """Tests that are killed leave no server behind: it gets SIGINT, which closes it. It comes, too, when the thread ends that
-started the server, so that is the main one's work. (No `preexec_fn`: Python in a child of a process with torch's threads may hang.)"""
+started the server, so that is the main one's work. (No `preexec_fn`: Python in a child of a process with torch's threads may
+hang.)"""
 _PAGE = Path(__file__).resolve().parent.parent / "docs" / "postgres.md"
 
 
