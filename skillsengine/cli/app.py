@@ -12,6 +12,7 @@ from skillsengine.cli import (
     adapters,
     annotating,
     backing_up,
+    catalog,
     collecting,
     diagnosis,
     diff,
@@ -64,6 +65,7 @@ for part in (
     collecting,
     backing_up,
     diagnosis,
+    catalog,
     platform,
     pausing,
 ):

@@ -51,9 +51,14 @@ def visitor(airflow: AirflowTables, project: Path) -> type[Visitor]:
 @pytest.fixture
 def filled(airflow: AirflowTables, project: Path) -> Filled:
     """A matrix: skills@1, trained on January, and skills@2, trained on January and February, which has drifted in April."""
+    filled = Filled(project)
+    fill_a_matrix(filled, airflow, project)
+    return filled
+
+
+def fill_a_matrix(filled: Filled, airflow: AirflowTables, project: Path) -> None:
     airflow.experiment(project, "skills", fill.BASELINES)
     fill.serialize(airflow, project, "skills")
-    filled = Filled(project)
     keys = fill.months("2026-05", 5)
     fill.looked(filled, project, "skills", [key for key in keys if key != "2026-03"])
     first = fill.version(filled, "skills", keys[:1])
@@ -63,4 +68,3 @@ def filled(airflow: AirflowTables, project: Path) -> Filled:
     fill.cell(filled, "skills", "2026-05", unlabelled, of=second)
     fill.cell(filled, "skills", "2026-04", metrics(0.25, "2026-04", "lexicon", seconds=0.5), kind="lexicon")
     filled.catalog.set_alias("skills", "champion", first.number, "better")
-    return filled

@@ -125,8 +125,12 @@ def _empty_catalog() -> bytes:
 class Filled:
     """A catalog of a project, and a clock that is set by hand."""
 
-    def __init__(self, project: Path) -> None:
+    def __init__(self, project: Path, url: str | None = None) -> None:
+        """The project's own SQLite catalog, or a new one at `url`."""
         self.now = NOW
+        if url is not None:
+            self.catalog = Catalog.open(url, now=lambda: self.now)
+            return
         path = project / ".skillsengine" / "catalog.db"
         path.parent.mkdir()
         path.write_bytes(_empty_catalog())
