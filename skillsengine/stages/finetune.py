@@ -20,10 +20,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from skillsengine.modeling.adapter_files import ADAPTER_CONFIG
 from skillsengine.modeling.base import LoadedBase, load_base
 from skillsengine.modeling.flattened import attention_of, fastest_attention
 from skillsengine.modeling.flops import peak_flops
-from skillsengine.modeling.lora import ADAPTER_CONFIG, attach, save_adapter, untrained, update_matrices
+from skillsengine.modeling.lora import attach, save_adapter, untrained, update_matrices
 from skillsengine.modeling.memory import peak_gb, restart_peak
 from skillsengine.modeling.packed import PackedTexts
 from skillsengine.modeling.pissa import START

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
+from skillsengine.modeling.adapter_files import ADAPTER_CONFIG
 from skillsengine.stages.contract import Progress, StageConfig, StageContext, StageError, Summary
 from skillsengine.stages.trained_lengths import trained_lengths
 from skillsengine.stages.translate import full_disk
@@ -23,7 +24,6 @@ VERSION = 4
 
 VERSION_FILE, CARD = "version.json", "README.md"
 _ADAPTER, _TOKENIZER = "adapter", "tokenizer"
-_ADAPTER_CONFIG = "adapter_config.json"
 SELECTION = "selection.json"
 """What `select` has written beside the adapter that it chose."""
 _SUBJECTS = ("adapter", "base", "lexicon")
@@ -112,9 +112,9 @@ def _copy(finetuned: Artifact, out: Path, base: str) -> None:
         if folder in (_ADAPTER, _TOKENIZER) and file != CARD:
             (out / file).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(finetuned.path / name, out / file)
-    adapter_config = json.loads((out / _ADAPTER_CONFIG).read_text(encoding="utf-8"))
+    adapter_config = json.loads((out / ADAPTER_CONFIG).read_text(encoding="utf-8"))
     adapter_config["base_model_name_or_path"] = base
-    (out / _ADAPTER_CONFIG).write_text(json.dumps(adapter_config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    (out / ADAPTER_CONFIG).write_text(json.dumps(adapter_config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def _portable_base(record: Mapping[str, Any], roots: Sequence[Path]) -> dict[str, Any]:
