@@ -4,6 +4,9 @@
 | --- | --- | --- |
 | `SKILLSENGINE_PROJECT` | the folder that holds `experiments/` | the nearest such folder upwards from here |
 | `SKILLSENGINE_HOME` | where everything that is produced lives | `<project>/.skillsengine` |
+| `SKILLSENGINE_STORE` | where artifacts live: a folder, or `s3://bucket/prefix` (its endpoint and credentials as AWS's tools have them: `AWS_ENDPOINT_URL_S3`, `AWS_ACCESS_KEY_ID`, a profile, a role) | `<home>/store` |
+| `SKILLSENGINE_CACHE` | with a store on S3: the folder of this machine for what was fetched from it | `<home>/cache` |
+| `SKILLSENGINE_CACHE_GB` | how large that folder may grow, in GB | 50 |
 | `SKILLSENGINE_CATALOG` | SQLAlchemy address of the catalog | SQLite in the home |
 | `SKILLSENGINE_DATA_ROOTS` | further folders a spec may read from, joined by the path separator | none |
 | `SKILLSENGINE_AIRFLOW_URL` | address of Airflow's API, for links and run notes; `http://user:password@host` where it asks for a login | none |
@@ -14,13 +17,16 @@
 
 from __future__ import annotations
 
+import math
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 OVERLAYS = "_env"
 """Folder of the overlays, in `experiments/`."""
+CACHE_BYTES = 50_000_000_000
 
 
 class SettingsError(Exception):
@@ -45,6 +51,12 @@ class Settings:
     serve_url: str | None = None
     """Of a `skillsengine serve`; what is wrong with it is told where it is asked (`serving.client`)."""
     serve_token_file: Path | None = None
+    store: Path | str | None = None
+    """A folder, or `s3://bucket/prefix`; None is the folder in the home."""
+    cache: Path | None = None
+    """None is the folder in the home."""
+    cache_bytes: int = CACHE_BYTES
+    """What the cache of a store on S3 may hold."""
 
     @property
     def experiments(self) -> Path:
@@ -70,7 +82,13 @@ class Settings:
 
     @property
     def store_root(self) -> Path:
-        return self.home / "store"
+        """The folder of a local store. With one on S3, what stays on this machine: converted bases."""
+        return self.store if isinstance(self.store, Path) else self.home / "store"
+
+    @property
+    def cache_root(self) -> Path:
+        """Where a store on S3 keeps what it has fetched."""
+        return self.cache or self.home / "cache"
 
     @property
     def allowed_roots(self) -> tuple[Path, ...]:
@@ -109,6 +127,7 @@ def load_settings(project: Path | None = None) -> Settings:
     catalog = os.environ.get("SKILLSENGINE_CATALOG") or f"sqlite:///{home / 'catalog.db'}"
     airflow_url = os.environ.get("SKILLSENGINE_AIRFLOW_URL") or None
     token_file = os.environ.get("SKILLSENGINE_SERVE_TOKEN_FILE")
+    cache = os.environ.get("SKILLSENGINE_CACHE")
     return Settings(
         project,
         home,
@@ -119,7 +138,49 @@ def load_settings(project: Path | None = None) -> Settings:
         environment=os.environ.get("SKILLSENGINE_ENV") or None,
         serve_url=os.environ.get("SKILLSENGINE_SERVE_URL") or None,
         serve_token_file=Path(token_file).resolve() if token_file else None,
+        store=_store(os.environ.get("SKILLSENGINE_STORE", "")),
+        cache=Path(cache).resolve() if cache else None,
+        cache_bytes=_cache_bytes(os.environ.get("SKILLSENGINE_CACHE_GB", "")),
     )
+
+
+def _store(text: str) -> Path | str | None:
+    """Raises SettingsError for what is no place for a store."""
+    scheme, there, rest = text.partition("://")
+    if not there:
+        return Path(text).resolve() if text else None
+    if scheme == "s3":
+        bucket, _, prefix = rest.partition("/")
+        prefix = prefix.strip("/")
+        if re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", bucket) and re.fullmatch(
+            r"[\w!.*'()/-]*", prefix, re.ASCII
+        ):
+            return f"s3://{bucket}/{prefix}".rstrip("/")
+        what = "names no bucket, or a prefix with other characters than letters, digits and `/-_.`"
+    elif scheme == "file":
+        if rest.startswith("/"):
+            return Path(unquote(rest)).resolve()
+        what = "names no folder of this machine: three slashes, file:///srv/store"
+    else:
+        what = "is on a kind of store that there is not"
+    raise SettingsError(
+        f"SKILLSENGINE_STORE={without_login(text)} {what}. There are: a folder (/srv/store or file:///srv/store), and a bucket "
+        "of S3 or of a server that speaks like it (s3://bucket/prefix). Write one of these, or unset the variable: then it is "
+        "the folder `store` in SKILLSENGINE_HOME."
+    )
+
+
+def _cache_bytes(text: str) -> int:
+    """Raises SettingsError."""
+    try:
+        size = float(text) if text else CACHE_BYTES / 1e9
+    except ValueError:
+        size = math.nan
+    if not 0 < size < math.inf:
+        raise SettingsError(
+            f"SKILLSENGINE_CACHE_GB={text!r} is no size: write a number of GB above 0, such as 50 or 0.5."
+        )
+    return int(size * 1e9)
 
 
 def without_login(url: str) -> str:

@@ -21,9 +21,9 @@ def remove_leftovers(settings: Settings, day: str) -> dict[str, Any]:
     """Half-written folders and checkpoints of dead attempts, and old logs of the embedded Airflow."""
     from skillsengine.storage import housekeeping
     from skillsengine.storage.catalog import Catalog
-    from skillsengine.storage.store import Store
+    from skillsengine.storage.opening import open_store
 
-    left = housekeeping.remove_leftovers(Store(settings.store_root), Catalog.open(settings.catalog_url))
+    left = housekeeping.remove_leftovers(open_store(settings), Catalog.open(settings.catalog_url))
     logs = housekeeping.remove_old_logs(settings.home / "airflow" / "logs")
     for name in (*left.names, *logs.names):
         log.info("removed %s", name)
@@ -35,9 +35,9 @@ def remove_leftovers(settings: Settings, day: str) -> dict[str, Any]:
 def verify_artifacts(settings: Settings, day: str) -> dict[str, Any]:
     """A sample of the artifacts against their manifests, another one each day. A damaged one fails the task."""
     from skillsengine.storage import housekeeping
-    from skillsengine.storage.store import Store
+    from skillsengine.storage.opening import open_store
 
-    found = housekeeping.verify_sample(Store(settings.store_root), day)
+    found = housekeeping.verify_sample(open_store(settings), day)
     for problem in found.problems:
         log.error("%s", problem)
     if found.problems:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
@@ -192,22 +191,21 @@ def _said(ti: Any, task: str, index: int | None) -> tuple[str, str | None]:
     return name, ti.xcom_pull(task_ids=task, key=ERROR_KEY, map_indexes=index)
 
 
-def leave_report(run: Run) -> Path | None:
+def leave_report(run: Run) -> str | None:
     """Write the HTML report of the run's version into the store, and tell where. None where the run has registered none.
 
     Never a reason to fail: the run is over, and `skillsengine report` can be asked again.
     """
     try:
         from skillsengine.pipeline.shown import show_report
-        from skillsengine.reporting.report import make_report, report_place, write_report
+        from skillsengine.reporting.report import keep_report, make_report
 
         version = run.catalog.find_version(run.experiment.model_name, run.plan.adapter.digest)
         if version is None or version.state != "ready":
             return None
-        place = report_place(run.store, version)
         page = make_report(version, run.catalog, run.store, run.settings)
-        write_report(place, page)
-        run.catalog.set_run_data(run.id, report=str(place))
+        place = keep_report(run.store, version, page)
+        run.catalog.set_run_data(run.id, report=place)
     except Exception:
         model = run.experiment.model_name
         log.exception(

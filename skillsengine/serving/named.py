@@ -10,6 +10,7 @@ from typing import Any
 from skillsengine.settings import Settings
 from skillsengine.stages.contract import StageError
 from skillsengine.storage.catalog import Catalog
+from skillsengine.storage.opening import open_store
 
 VERSION_FILE = "version.json"
 
@@ -34,7 +35,7 @@ def find(reference: str, settings: Settings) -> Named:
     """The version that `reference` names: `job-skills@7`, `job-skills@champion`, `job-skills` (its champion), or a folder.
 
     A folder needs no catalog, and does not tell the columns' names. Raises CatalogError that lists what there is, StageError
-    for a folder that is no version.
+    for a folder that is no version, StoreError for one that the store has lost.
     """
     folder = Path(reference)
     if "/" in reference or (folder / VERSION_FILE).is_file():
@@ -45,7 +46,13 @@ def find(reference: str, settings: Settings) -> Named:
     if row.path is None:
         raise StageError(f"{row.name} is not published yet: its run is still registering it, or died doing so.")
     data = row.spec["data"]
-    return Named(row.model, row.number, Path(row.path), data["text"], data["id"])
+    return Named(
+        row.model,
+        row.number,
+        open_store(settings).version_folder(row.path, row.artifact_digest),
+        data["text"],
+        data["id"],
+    )
 
 
 def read_version(folder: Path) -> dict[str, Any]:

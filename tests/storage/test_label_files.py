@@ -23,7 +23,7 @@ def test_what_was_put_last_counts_and_the_older_stays(tmp_path: Path) -> None:
         assert before == first
         second = files.put("2026-03", "two\n")
     assert files.current("2026-03") == second
-    assert first.path.read_text() == "one\n", "a run that has pinned it still reads it"
+    assert files.read(first) == "one\n", "a run that has pinned it still reads it"
     assert second.sha256 == hashlib.sha256(b"two\n").hexdigest()
     assert LabelFiles(tmp_path, "job").current("2026-04") is None
     assert LabelFiles(tmp_path, "other").current("2026-03") is None
@@ -35,7 +35,7 @@ def test_changes_wait_for_each_other(tmp_path: Path) -> None:
     def append(line: str) -> None:
         with files.changing("all") as before:
             begun.set()
-            text = before.path.read_text() if before else ""
+            text = files.read(before) if before else ""
             files.put("all", text + line)
 
     with files.changing("all"):
@@ -45,7 +45,7 @@ def test_changes_wait_for_each_other(tmp_path: Path) -> None:
         files.put("all", "a")
     other.join()
     found = files.current("all")
-    assert found is not None and found.path.read_text() == "ab"
+    assert found is not None and files.read(found) == "ab"
 
 
 @pytest.mark.parametrize("content", ["0" * 64, "../../elsewhere", ""])
