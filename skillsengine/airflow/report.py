@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
@@ -91,8 +92,8 @@ class ReportTask(BaseOperator):  # type: ignore[misc]  # airflow ships no types
         put_note(context["dag_run"].dag_id, context["dag_run"].run_id, note, settings)
         place = leave_report(run) if run is not None and self._kind == "retrain" else None
         if run is not None and place is not None:
-            self.made = task_links.version_links(run.experiment.name, int(place.stem), report=True)
-        return {"state": state, "note": note} | ({"report": str(place)} if place else {})
+            self.made = task_links.version_links(run.experiment.name, int(PurePosixPath(place).stem), report=True)
+        return {"state": state, "note": note} | ({"report": place} if place else {})
 
     def _states(self, context: Mapping[str, Any]) -> dict[str, str]:
         ti, run_id = context["ti"], context["dag_run"].run_id

@@ -82,13 +82,15 @@ class Bucket:
                     return None
                 raise
             try:
-                with self._asked(key), answer["Body"] as body:
-                    return body.read(at_most), str(answer["ETag"])
+                with self._asked(key):
+                    return answer["Body"].read(at_most), str(answer["ETag"])
             except StoreError as error:
                 # botocore tries a request again, but not a body that breaks off.
                 if not _is(error, Answer.AWAY) or not left:
                     raise
                 time.sleep(_PAUSE_SECONDS)
+            finally:
+                answer["Body"].close()
         raise AssertionError("the last attempt returns or raises")
 
     def has(self, key: str) -> bool:

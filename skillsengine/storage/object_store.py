@@ -187,6 +187,9 @@ class ObjectStore(Store):
         found = self.bucket.read(name, at_most)
         return None if found is None else found[0]
 
+    def drop_named(self, name: str) -> None:
+        self.bucket.delete([name])
+
     def has_named(self, name: str) -> bool:
         return self.bucket.has(name)
 

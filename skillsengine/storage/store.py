@@ -272,6 +272,10 @@ class Store:
         except FileNotFoundError:
             return None
 
+    def drop_named(self, name: str) -> None:
+        """Remove the text of this name; does nothing if there is none. Raises OSError."""
+        (self.root / name).unlink(missing_ok=True)
+
     def has_named(self, name: str) -> bool:
         """Whether there is a text of this name."""
         return (self.root / name).is_file()

@@ -1,4 +1,4 @@
-"""The store of both kinds, for tests that hold of either: in a folder, and in a bucket of a real S3 server (moto) on loopback."""
+"""The store of both kinds, for tests that hold of either: in a folder, and in a bucket of a real S3 server (moto)."""
 
 from __future__ import annotations
 
