@@ -3,8 +3,8 @@
     python -m benchmarks.store [--megabytes 1000] [--small 200] [--rounds 3] [--work DIR]
 
 A folder is compared with `shutil.copytree`, a bucket with boto3's `upload_file` and `download_file`, one file after the other
-as one would write it by hand. The server is moto, in a process of its own on this machine: seconds are those of moto, only ratios
-say something. Publishing hashes and flushes all files, fetching compares their sha256; the plain copies do neither.
+as one would write it by hand. The server is moto, in a process of its own on this machine: seconds are those of moto, and only
+ratios say something. Publishing hashes and flushes all files, fetching compares their sha256; the plain copies do neither.
 """
 
 from __future__ import annotations

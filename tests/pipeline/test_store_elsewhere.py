@@ -1,4 +1,4 @@
-"""Several machines with one store in a bucket: what one has made is a cache hit on another, what one has begun is gone on with."""
+"""Several machines with one store in a bucket: what one has made is a cache hit on another, what one has begun goes on."""
 
 from __future__ import annotations
 
