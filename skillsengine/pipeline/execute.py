@@ -227,7 +227,7 @@ def _build(
     with (
         tracked(experiment, settings.home, around.group, step.id, step.digest, around.partition) as tracker,
         around.store.building(step.stage, step.digest) as out,
-        around.store.keeping(step.digest, guard) as keep,
+        around.store.keeping(step.digest, guard) as (checkpoints, keep),
     ):
         for artifact in inputs.values():
             tracker.used(artifact, experiment.name)
@@ -235,7 +235,7 @@ def _build(
             report=Reporter(step, around, tracker, kept, tracker.url),
             guard=guard,
             tracker=tracker,
-            checkpoints=around.store.checkpoints(step.digest),
+            checkpoints=checkpoints,
             keep_checkpoint=keep,
             bases=around.store.bases,
             allowed_roots=roots,

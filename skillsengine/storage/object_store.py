@@ -14,8 +14,9 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
+import shutil
 import time
+import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -119,8 +120,7 @@ class ObjectStore(Store):
         key, problems = self._key(artifact.stage, artifact.digest), []
         found = {listed.key: listed.size for listed in self.bucket.list(f"{key}/")}
         found.pop(f"{key}/{MANIFEST}", None)
-        scratch = self.root / "building" / f"{artifact.digest}.verify-{os.getpid()}"
-        scratch.parent.mkdir(parents=True, exist_ok=True)
+        scratch = self._building / f"{artifact.digest}.verify-{uuid.uuid4().hex[:8]}"
         wanted = {(_file(key, name, entry)): (name, entry) for name, entry in artifact.manifest.files.items()}
         for at, (name, entry) in sorted(wanted.items(), key=lambda each: each[1][0]):
             size = found.pop(at, None)
@@ -129,11 +129,12 @@ class ObjectStore(Store):
             elif size != entry.size:
                 problems.append(f"{name}: has {size} bytes, the manifest says {entry.size}")
             else:
+                scratch.mkdir(parents=True)
                 try:
-                    self.bucket.download({at: (scratch, size)})
-                    sha256, _ = sha256_of(scratch)
+                    self.bucket.download({at: (scratch / "file", size)})
+                    sha256, _ = sha256_of(scratch / "file")
                 finally:
-                    scratch.unlink(missing_ok=True)
+                    shutil.rmtree(scratch)
                 if sha256 != entry.sha256:
                     problems.append(_changed(name, sha256, entry))
         problems.extend(f"{at.removeprefix(f'{key}/')}: is not in the manifest" for at in sorted(found))
@@ -146,17 +147,17 @@ class ObjectStore(Store):
         return folder
 
     @contextmanager
-    def keeping(self, digest: str, guard: Callable[[], None]) -> Iterator[Callable[[Path], None]]:
+    def keeping(self, digest: str, guard: Callable[[], None]) -> Iterator[tuple[Path, Callable[[Path], None]]]:
         """As `Store.keeping`: what is to be kept goes up beside the work, and is kept once it is up.
 
         Where the block ends with an error, what is still under way goes up first. An upload that fails is logged; the next
         one tries again.
         """
-        folder = super().checkpoints(digest)
-        held = Held(folder)
+        held = Held(super().checkpoints(digest))
+        folder = self.checkpoints(digest)
         keeper = Keeper(self.bucket, digest, folder, self._building, guard)
         try:
-            yield keeper.keep
+            yield folder, keeper.keep
         except BaseException:
             keeper.end(finish=True)
             raise
@@ -285,7 +286,10 @@ class FetchedFiles:
         held = self._held = self._held or Held(self._entry)
         with held.alone():
             discard(self._entry / "files", self._cache.root / "building" / ".trash")
-            building.rename(self._entry / "files")
+            try:
+                building.rename(self._entry / "files")
+            except FileNotFoundError:
+                return  # another attempt has cleared it away just now; the artifact is up, and can be fetched
         self._here.update(self._files)
 
 

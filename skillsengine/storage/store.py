@@ -211,13 +211,13 @@ class Store:
         return _made(self.root / "checkpoints" / _digest(digest))
 
     @contextmanager
-    def keeping(self, digest: str, guard: Callable[[], None]) -> Iterator[Callable[[Path], None]]:
-        """While an attempt is at work: what it calls with a whole file or folder of its `checkpoints`, to be kept.
+    def keeping(self, digest: str, guard: Callable[[], None]) -> Iterator[tuple[Path, Callable[[Path], None]]]:
+        """While an attempt is at work: its `checkpoints`, and what it calls with a whole file or folder of them, to be kept.
 
         `guard` raises LeaseLost if another attempt has taken over: then nothing is kept any more. Here they are kept where
         they lie.
         """
-        yield lambda path: None
+        yield self.checkpoints(digest), lambda path: None
 
     def drop_checkpoints(self, digest: str) -> None:
         """Remove the checkpoints of a digest, once its artifact is published; does nothing if there are none."""

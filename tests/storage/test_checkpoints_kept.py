@@ -38,8 +38,7 @@ def names(store: Store) -> list[str]:
 
 def stopped(store: Store, *steps: int, kept: int = 2, guard: Callable[[], None] = nothing) -> None:
     """An attempt that keeps checkpoints as `finetune` does, and then ends with an error."""
-    folder = store.checkpoints(DIGEST)
-    with pytest.raises(ZeroDivisionError), store.keeping(DIGEST, guard) as keep:
+    with pytest.raises(ZeroDivisionError), store.keeping(DIGEST, guard) as (folder, keep):
         (folder / "start.safetensors").write_text("start")
         keep(folder / "start.safetensors")
         for number, step in enumerate(steps):
@@ -62,12 +61,24 @@ def test_they_are_dropped_once_the_artifact_is_there(kept: Kept) -> None:
     stopped(kept.store, 5)
     other = kept.elsewhere()
     assert "checkpoint-5" in names(other)
-    with other.building("finetune", DIGEST) as out, other.keeping(DIGEST, nothing) as keep:
-        keep(checkpoint(other.checkpoints(DIGEST), 10))
+    with other.building("finetune", DIGEST) as out, other.keeping(DIGEST, nothing) as (folder, keep):
+        keep(checkpoint(folder, 10))
         other.publish(out, manifest(DIGEST, "finetune"))
     other.drop_checkpoints(DIGEST)
     assert names(other) == [] and names(kept.elsewhere()) == []
     assert [left.name for left in kept.elsewhere().leftovers() if "checkpoint-" in left.name] == []
+
+
+def test_what_an_earlier_attempt_kept_goes_once_newer_ones_are_up(in_bucket: InBucket) -> None:
+    stopped(in_bucket.store, 5, 10)
+    other = in_bucket.elsewhere()
+    with pytest.raises(ZeroDivisionError), other.keeping(DIGEST, nothing) as (folder, keep):
+        made = checkpoint(folder, 15)
+        shutil.rmtree(folder / "checkpoint-5")
+        keep(made)
+        raise ZeroDivisionError
+    assert names(in_bucket.elsewhere()) == ["checkpoint-10", "checkpoint-15", "start.safetensors"]
+    assert not any("checkpoint-5/" in found.key for found in other.bucket.list())
 
 
 def test_one_that_is_killed_has_kept_what_was_up(in_bucket: InBucket) -> None:
@@ -82,8 +93,7 @@ def test_one_that_is_killed_has_kept_what_was_up(in_bucket: InBucket) -> None:
     in_bucket.s3.front.then = hold
 
     def work(say: Callable[[Any], None]) -> None:
-        folder = in_bucket.store.checkpoints(DIGEST)
-        with in_bucket.store.keeping(DIGEST, nothing) as keep:
+        with in_bucket.store.keeping(DIGEST, nothing) as (folder, keep):
             for step in (5, 10):
                 keep(checkpoint(folder, step))
             say(step)
