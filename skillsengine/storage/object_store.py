@@ -197,6 +197,11 @@ class ObjectStore(Store):
     def artifacts(self) -> list[tuple[str, str]]:
         return sorted({(stage, digest) for stage, digest, _ in self._objects()})
 
+    def take_out(self, stage: str, digest: str) -> None:
+        key = self._key(stage, digest)
+        self.bucket.delete([f"{key}/{MANIFEST}"])
+        self.bucket.delete_below(f"{key}/")
+
     def _objects(self) -> Iterator[tuple[str, str, Listed]]:
         """(stage, digest, object) of all artifacts."""
         for found in self.bucket.list("artifacts/"):

@@ -285,6 +285,13 @@ class Store:
         stages = _folders(self.root / "artifacts")
         return [(stage.name, made.name) for stage in stages for two in _folders(stage) for made in _folders(two)]
 
+    def take_out(self, stage: str, digest: str) -> None:
+        """Remove an artifact: in one step it is gone, then its files are; does nothing if there is none.
+
+        Its lease has to be held. Raises OSError where the store cannot be written.
+        """
+        discard(self.path_of(stage, digest), self._trash)
+
     def leftovers(self) -> Iterator[Leftover]:
         """What attempts have left, of live ones too: whoever removes one holds its digest's lease."""
         for kind in ("building", "checkpoints"):

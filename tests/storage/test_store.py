@@ -246,6 +246,16 @@ def test_a_version_is_found_by_its_digest_where_its_place_is_not(kept: Kept) -> 
     )
 
 
+def test_what_is_taken_out_is_gone_and_can_be_made_anew(kept: Kept) -> None:
+    publish(kept.store)
+    publish(kept.store, "cd" * 32)
+    for _ in range(2):
+        kept.elsewhere().take_out("format", DIGEST)
+        assert kept.store.get("format", DIGEST) is None
+        assert kept.store.artifacts() == [("format", "cd" * 32)]
+    assert publish(kept.store, text="new\n").file("rows.jsonl").read_text() == "new\n"
+
+
 def test_texts_of_a_name_are_replaced_whole(kept: Kept) -> None:
     name = "reports/job-skills/7.html"
     assert not kept.store.has_named(name) and kept.store.read_named(name, 9) is None
