@@ -41,6 +41,10 @@ class StoreError(Exception):
     """The store cannot keep or give an artifact; the text says which, where and the mend."""
 
 
+class ArtifactLost(StoreError):
+    """The catalog names an artifact, and the store has none: a retry does not help."""
+
+
 @dataclass(frozen=True)
 class Leftover:
     """What an attempt has left behind: half-written, or checkpoints."""
@@ -237,13 +241,13 @@ class Store:
     def version_folder(self, place: str, digest: str | None) -> Path:
         """The folder with the files of a version, from what the catalog holds of it: its `path`, its artifact's digest.
 
-        Raises StoreError where the store has lost it.
+        Raises ArtifactLost where the store has lost it, StoreError where it does not answer.
         """
         if (link := Path(place)).is_dir():
             return link
         artifact = self.get("register", digest) if digest else None
         if artifact is None:
-            raise StoreError(
+            raise ArtifactLost(
                 f"the version's artifact {(digest or '')[:12]} is neither at {place} nor in the store {self.place}. Put it "
                 "back from a backup, or run its experiment again: the adapter is made anew."
             )

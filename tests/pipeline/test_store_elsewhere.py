@@ -71,7 +71,7 @@ def test_a_training_that_was_killed_goes_on_on_another_machine(
     experiment = tiny_experiment(**SECTIONS)
     machine(project, tmp_path / "one", monkeypatch, s3.address("skills"))
     command = [sys.executable, "-m", "tests.pipeline.killed", str(project.project), "killed", "5"]
-    killed = subprocess.run(command, env=dict(os.environ), capture_output=True, text=True, timeout=600)
+    killed = subprocess.run(command, env=dict(os.environ), capture_output=True, text=True, timeout=1200)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
 
     second = machine(project, tmp_path / "two", monkeypatch, s3.address("skills"))
