@@ -13,12 +13,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 OVERLAYS = "_env"
 """Folder of the overlays, in `experiments/`."""
+CACHE_BYTES = 50_000_000_000
 
 
 class SettingsError(Exception):
@@ -49,6 +50,26 @@ def _split(value: Any) -> Any:
     return [part for part in value.split(os.pathsep) if part] if isinstance(value, str) else value
 
 
+def _store(value: str) -> Path | str:
+    """The folder, or `s3://bucket/prefix`."""
+    scheme, there, rest = value.partition("://")
+    if not there:
+        return Path(value).expanduser().resolve()
+    if scheme == "s3":
+        bucket, _, prefix = rest.partition("/")
+        prefix = prefix.strip("/")
+        if re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", bucket) and re.fullmatch(
+            r"[\w!.*'()/-]*", prefix, re.ASCII
+        ):
+            return f"s3://{bucket}/{prefix}".rstrip("/")
+        raise ValueError("names no bucket, or a prefix with other characters than letters, digits and `/-_.`")
+    if scheme != "file":
+        raise ValueError("is on a kind of store that there is not")
+    if not rest.startswith("/"):
+        raise ValueError("names no folder of this machine: three slashes, file:///srv/store")
+    return Path(unquote(rest)).resolve()
+
+
 Folder = Annotated[Path, AfterValidator(Path.expanduser)]
 WebAddress = Annotated[str, AfterValidator(_web_address)]
 
@@ -68,6 +89,25 @@ class Variables(BaseModel):
         None, alias="SKILLSENGINE_HOME"
     )
     """Where everything that is produced lives: catalog, store, the embedded Airflow, W&B runs."""
+    store: Annotated[
+        Annotated[Path | str, BeforeValidator(_store)] | None,
+        Kind(
+            "folder or address",
+            "`store` in the home",
+            "Write a folder (/srv/store or file:///srv/store), or a bucket of S3 or of a server that speaks like it "
+            "(s3://bucket/prefix); or unset the variable: then it is the folder `store` in SKILLSENGINE_HOME.",
+        ),
+    ] = Field(None, alias="SKILLSENGINE_STORE")
+    """Where artifacts live: a folder, or `s3://bucket/prefix` (its endpoint and credentials as AWS's tools have them:
+    `AWS_ENDPOINT_URL_S3`, `AWS_ACCESS_KEY_ID`, a profile, a role)."""
+    cache: Annotated[Folder | None, Kind("folder", "`cache` in the home", "Name a folder.")] = Field(
+        None, alias="SKILLSENGINE_CACHE"
+    )
+    """With a store on S3: the folder of this machine for what was fetched from it."""
+    cache_gb: Annotated[float, Kind("GB > 0", "50", "Write a number of GB above 0, such as 50 or 0.5.")] = Field(
+        CACHE_BYTES / 1e9, gt=0, allow_inf_nan=False, alias="SKILLSENGINE_CACHE_GB"
+    )
+    """How large that folder may grow."""
     catalog_url: Annotated[
         str | None,
         Kind("address", "SQLite in the home", "Write postgresql+psycopg://user:password@host/database."),
@@ -154,6 +194,12 @@ class Settings:
     """Address of the catalog for what only reads; None where that is `catalog_url`."""
     catalog_wait: float = 300.0
     """Seconds that work under way waits for a catalog that does not answer."""
+    store: Path | str | None = None
+    """A folder, or `s3://bucket/prefix`; None is the folder in the home."""
+    cache: Path | None = None
+    """None is the folder in the home."""
+    cache_bytes: int = CACHE_BYTES
+    """What the cache of a store on S3 may hold."""
 
     @property
     def experiments(self) -> Path:
@@ -179,7 +225,13 @@ class Settings:
 
     @property
     def store_root(self) -> Path:
-        return self.home / "store"
+        """The folder of a local store. With one on S3, what stays on this machine: converted bases."""
+        return self.store if isinstance(self.store, Path) else self.home / "store"
+
+    @property
+    def cache_root(self) -> Path:
+        """Where a store on S3 keeps what it has fetched."""
+        return self.cache or self.home / "cache"
 
     @property
     def allowed_roots(self) -> tuple[Path, ...]:
@@ -226,6 +278,9 @@ def load_settings(project: Path | None = None) -> Settings:
         serve_token_file=told.serve_token_file.resolve() if told.serve_token_file else None,
         catalog_read_url=told.catalog_read_url,
         catalog_wait=told.catalog_wait,
+        store=told.store,
+        cache=told.cache.resolve() if told.cache else None,
+        cache_bytes=int(told.cache_gb * 1e9),
     )
 
 

@@ -22,9 +22,9 @@ def remove_leftovers(settings: Settings, day: str) -> dict[str, Any]:
     """Half-written folders and checkpoints of dead attempts, and old logs of the embedded Airflow."""
     from skillsengine.storage import housekeeping
     from skillsengine.storage.catalog import Catalog
-    from skillsengine.storage.store import Store
+    from skillsengine.storage.opening import open_store
 
-    left = housekeeping.remove_leftovers(Store(settings.store_root), Catalog.open(settings.catalog_url))
+    left = housekeeping.remove_leftovers(open_store(settings), Catalog.open(settings.catalog_url))
     logs = housekeeping.remove_old_logs(settings.home / "airflow" / "logs")
     for name in (*left.names, *logs.names):
         log.info("removed %s", name)
@@ -41,7 +41,7 @@ def collect_garbage(settings: Settings, day: str, *, gc_older_than: str | None =
     from skillsengine.pipeline.garbage import Busy, alone, look
     from skillsengine.spec.sections.fields import parse_duration
     from skillsengine.storage.catalog import Catalog
-    from skillsengine.storage.store import Store
+    from skillsengine.storage.opening import open_store
 
     if gc_older_than is None:
         log.info("gc_older_than is empty: nothing is collected")
@@ -50,7 +50,7 @@ def collect_garbage(settings: Settings, day: str, *, gc_older_than: str | None =
         age = parse_duration(gc_older_than)
     except ValueError as error:
         raise AirflowFailException(f"gc_older_than: {error}.") from error
-    store, catalog = Store(settings.store_root), Catalog.open(settings.catalog_url)
+    store, catalog = open_store(settings), Catalog.open(settings.catalog_url)
     try:
         with alone(catalog):
             found = look(settings, store, catalog, datetime.now(UTC), age, airflow_connect)
@@ -71,9 +71,9 @@ def collect_garbage(settings: Settings, day: str, *, gc_older_than: str | None =
 def verify_artifacts(settings: Settings, day: str) -> dict[str, Any]:
     """A sample of the artifacts against their manifests, another one each day. A damaged one fails the task."""
     from skillsengine.storage import housekeeping
-    from skillsengine.storage.store import Store
+    from skillsengine.storage.opening import open_store
 
-    found = housekeeping.verify_sample(Store(settings.store_root), day)
+    found = housekeeping.verify_sample(open_store(settings), day)
     for problem in found.problems:
         log.error("%s", problem)
     if found.problems:

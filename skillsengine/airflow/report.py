@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
@@ -92,8 +92,8 @@ class ReportTask(BaseOperator):  # type: ignore[misc]  # airflow ships no types
         put_note(context["dag_run"].dag_id, context["dag_run"].run_id, note, settings)
         place = leave_report(run) if run is not None and self._kind == "retrain" else None
         if run is not None and place is not None:
-            self.made = task_links.version_links(run.experiment.name, int(place.stem), report=True)
-        return {"state": state, "note": note} | ({"report": str(place)} if place else {})
+            self.made = task_links.version_links(run.experiment.name, int(PurePosixPath(place).stem), report=True)
+        return {"state": state, "note": note} | ({"report": place} if place else {})
 
     def _states(self, context: Mapping[str, Any]) -> dict[str, str]:
         ti, run_id = context["ti"], context["dag_run"].run_id
@@ -192,22 +192,21 @@ def _said(ti: Any, task: str, index: int | None) -> tuple[str, str | None]:
     return name, ti.xcom_pull(task_ids=task, key=ERROR_KEY, map_indexes=index)
 
 
-def leave_report(run: Run) -> Path | None:
+def leave_report(run: Run) -> str | None:
     """Write the HTML report of the run's version into the store, and tell where. None where the run has registered none.
 
     Never a reason to fail: the run is over, and `skillsengine report` can be asked again.
     """
     try:
         from skillsengine.pipeline.shown import show_report
-        from skillsengine.reporting.report import make_report, report_place, write_report
+        from skillsengine.reporting.report import keep_report, make_report
 
         version = run.catalog.find_version(run.experiment.model_name, run.plan.adapter.digest)
         if version is None or version.state != "ready":
             return None
-        place = report_place(run.store, version)
         page = make_report(version, run.catalog, run.store, run.settings)
-        write_report(place, page)
-        run.catalog.set_run_data(run.id, report=str(place))
+        place = keep_report(run.store, version, page)
+        run.catalog.set_run_data(run.id, report=place)
     except Exception:
         model = run.experiment.model_name
         log.exception(

@@ -15,8 +15,8 @@ from skillsengine.airflow.form import Kind
 from skillsengine.airflow.process import die_with_parent
 from skillsengine.airflow.progress import ProgressLog
 from skillsengine.airflow.request import read_request
+from skillsengine.masking import mask_shapes
 from skillsengine.sources.errors import SourceUnavailable
-from skillsengine.spec.masking import mask_shapes
 from skillsengine.spec.schema import Experiment, format_duration
 
 if TYPE_CHECKING:

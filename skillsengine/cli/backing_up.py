@@ -13,7 +13,7 @@ from skillsengine.pipeline.backup import back_up, snapshots
 from skillsengine.pipeline.restore import restore as bring_back
 from skillsengine.storage.catalog import Catalog
 from skillsengine.storage.files import size_text
-from skillsengine.storage.store import Store
+from skillsengine.storage.opening import open_store
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The backup's folder.")]
 
@@ -32,7 +32,7 @@ def backup(folder: Folder) -> None:
     Example: `skillsengine backup /mnt/backup/skillsengine`
     """
     settings = settings_for()
-    made = back_up(Store(settings.store_root), Catalog.open(settings.catalog_url), folder.resolve(), datetime.now(UTC))
+    made = back_up(open_store(settings), Catalog.open(settings.catalog_url), folder.resolve(), datetime.now(UTC))
     new = f"{made.copied} artifacts are new ({size_text(made.bytes)})"
     out.print(f"{folder / 'snapshots' / made.snapshot}: {new}, {made.there} were there", markup=False)
     _tell_missing(made.missing, "not in the backup")
@@ -63,7 +63,7 @@ def restore(
         raise fail(f"{folder} has no snapshot {snapshot}; it has {', '.join(found)}.")
     chosen = found[snapshot or max(found)]
     settings = settings_for()
-    done = bring_back(chosen, folder.resolve(), settings, Store(settings.store_root))
+    done = bring_back(chosen, folder.resolve(), settings, open_store(settings))
     out.print(
         f"{settings.home}: restored {chosen.name}: {done.artifacts} artifacts ({size_text(done.bytes)}), "
         f"{done.versions} versions",

@@ -18,7 +18,7 @@ from skillsengine.spec.sections.fields import format_duration, parse_duration
 from skillsengine.storage.catalog import Catalog
 from skillsengine.storage.files import size_text
 from skillsengine.storage.gc import OLDER_THAN
-from skillsengine.storage.store import Store
+from skillsengine.storage.opening import open_store
 
 
 def add_to(app: typer.Typer) -> None:
@@ -47,7 +47,7 @@ def collect(
     except ValueError as error:
         raise fail(f"--older-than {older_than}: {error}.") from error
     settings = settings_for()
-    store, catalog = Store(settings.store_root), Catalog.open(settings.catalog_url)
+    store, catalog = open_store(settings), Catalog.open(settings.catalog_url)
     with alone(catalog):
         garbage = look(settings, store, catalog, datetime.now(UTC), age)
         deletes = not dry_run and (yes or (not as_json and _agreed(garbage, age, all_)))

@@ -18,7 +18,7 @@ from skillsengine.pipeline.plan import Plan, find_sources, make_plan
 from skillsengine.settings import Settings
 from skillsengine.spec.load import load_spec
 from skillsengine.storage.catalog import Catalog
-from skillsengine.storage.store import Store
+from skillsengine.storage.opening import open_store
 
 SPEC = "job-skills-demo"
 _APPEAR_SECONDS = 60.0
@@ -30,7 +30,7 @@ def run_demo(settings: Settings, port: int | None = None, console: Console = out
     spec = settings.experiments / f"{SPEC}.yaml"
     experiment = load_spec(spec, experiments=settings.experiments, overlay=settings.overlay).experiment
     plan = make_plan(experiment, find_sources(experiment, None, settings), settings)
-    store, catalog = Store(settings.store_root), Catalog.open(settings.catalog_url)
+    store, catalog = open_store(settings), Catalog.open(settings.catalog_url)
     todo = [(step, why) for step, why in explain(plan, store, catalog) if why]
     address = embedded.up(settings, port, progress=lambda text: console.print(f"[dim]{text}[/]"))
     if not todo:

@@ -19,7 +19,7 @@ from skillsengine.settings import Settings
 from skillsengine.spec.schema import BUILTIN_BASE
 from skillsengine.stages.contract import StageError
 from skillsengine.stages.rows import Row
-from skillsengine.storage.store import Store
+from skillsengine.storage.opening import open_store
 
 _BAR = 40
 """Characters of the longest bar."""
@@ -75,7 +75,7 @@ def show_rows_of(made: Made, settings: Settings, spec: str) -> None:
     experiment = made.loaded.experiment
     try:
         measure = import_heavy("skillsengine.draft.measure").measure
-        if experiment.base.model == BUILTIN_BASE and not (Store(settings.store_root).bases / BUILTIN_BASE).is_dir():
+        if experiment.base.model == BUILTIN_BASE and not (open_store(settings).bases / BUILTIN_BASE).is_dir():
             out.print("converting the built-in base, once for this project (about a minute) ...")
         measured = measure(experiment, labelled, settings)
     except (ModelError, StageError) as error:

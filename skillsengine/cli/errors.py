@@ -21,7 +21,7 @@ from skillsengine.spec.text import printable
 from skillsengine.stages.rows import read_rows
 from skillsengine.storage.artifact import Artifact
 from skillsengine.storage.catalog import CellRow, VersionRow
-from skillsengine.storage.store import Store
+from skillsengine.storage.opening import open_store
 
 _ADS = 2
 """Ads that are shown of each error."""
@@ -59,7 +59,7 @@ def errors(
     """
     settings = settings_for()
     version, catalog = find_version(reference, settings)
-    store = Store(settings.store_root)
+    store = open_store(settings)
     cell = labelled_cell(version, catalog, partition)
     lines = error_lines(version, cell, store)
     kinds = [kind] if kind else list(_HEADS)

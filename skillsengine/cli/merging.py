@@ -19,6 +19,7 @@ from skillsengine.settings import Settings
 from skillsengine.spec.shots import DEFAULT_SHOTS
 from skillsengine.stages.rows import read_rows
 from skillsengine.storage.catalog import VersionRow
+from skillsengine.storage.opening import open_store
 from skillsengine.storage.store import Store
 from skillsengine.tracking.merged_card import merged_card
 
@@ -65,7 +66,7 @@ def merge(
     Example: `skillsengine merge job-skills-demo@champion merged-model`
     """
     settings = settings_for()
-    store = Store(settings.store_root)
+    store = open_store(settings)
     source, texts = _find(reference, settings, store)
     tell: Callable[[str], None] = (lambda text: None) if as_json else (lambda text: out.print(text, markup=False))
     chosen = dtype or ("float32" if device == "cpu" else "bfloat16")
@@ -108,7 +109,8 @@ def _find(reference: str, settings: Settings, store: Store) -> tuple[_Source, li
             "`skillsengine versions` lists the versions."
         )
     version, _ = find_version(reference, settings)
-    return _version_in(Path(require_path(version))), list(_tested(version, store)) or built_in
+    kept = store.version_folder(require_path(version), version.artifact_digest)
+    return _version_in(kept), list(_tested(version, store)) or built_in
 
 
 def _tested(version: VersionRow, store: Store) -> Iterable[str]:

@@ -24,7 +24,8 @@ from skillsengine.sources.errors import SourceError, SourceUnavailable
 from skillsengine.spec.errors import SpecError
 from skillsengine.spec.load import Loaded, check_specs
 from skillsengine.storage.catalog import Catalog
-from skillsengine.storage.store import Store, StoreError
+from skillsengine.storage.opening import open_store
+from skillsengine.storage.store import StoreError
 
 _OF_ONE_SPEC = (SpecError, PlanError, SourceError, SourceUnavailable, StoreError)
 """What is wrong with one spec or its data, and no reason to leave the others out."""
@@ -72,7 +73,7 @@ class _Ahead:
 
     def __init__(self, settings: Settings, *, read: bool) -> None:
         self._settings, self._read = settings, read
-        self._catalog, self._store = Catalog.open(settings.catalog_url), Store(settings.store_root)
+        self._catalog, self._store = Catalog.open(settings.catalog_url), open_store(settings)
         self._rows, self._now = SourceRows(), datetime.now(UTC)
 
     def look(self, loaded: Loaded, partition: str | None = None) -> Outlook:

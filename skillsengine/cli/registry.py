@@ -21,6 +21,7 @@ from skillsengine.scoring.wording import NONE, with_half
 from skillsengine.settings import Settings
 from skillsengine.spec.schema import Lora
 from skillsengine.storage.catalog import Catalog, VersionRow
+from skillsengine.storage.opening import open_store
 from skillsengine.storage.store import Store
 
 _MOST_SLICES = 12
@@ -126,7 +127,7 @@ def show(
     print_table(table)
     if row.metrics:
         print_table(_scores(row))
-        for line in _differences(row, Store(settings.store_root)):
+        for line in _differences(row, open_store(settings)):
             out.print(Text(line))
     if slices := row.metrics.get("adapter", {}).get("slices"):
         print_table(_slices(slices))
@@ -232,7 +233,7 @@ def lineage(reference: Reference, as_json: AsJson = False) -> None:
     """
     settings = settings_for()
     row, catalog = find_version(reference, settings)
-    traced = trace(row, Store(settings.store_root), catalog)
+    traced = trace(row, open_store(settings), catalog)
     if as_json:
         _print_json(traced.as_json())
         return

@@ -10,7 +10,7 @@ import typer
 from skillsengine.cli.console import fail, out, settings_for
 from skillsengine.cli.registry import Reference, find_version, require_path
 from skillsengine.reporting.report import make_report, write_report
-from skillsengine.storage.store import Store
+from skillsengine.storage.opening import open_store
 
 
 def add_to(app: typer.Typer) -> None:
@@ -40,6 +40,6 @@ def report(
         raise fail(f"{path} is a folder: name the file, such as {path / f'{version.model}-{version.number}.html'}.")
     if path.exists() and path.suffix.lower() not in (".html", ".htm"):
         raise fail(f"{path} is there already and is no HTML file by its name, so it is left alone. Name another file.")
-    text = make_report(version, catalog, Store(settings.store_root), settings)
+    text = make_report(version, catalog, open_store(settings), settings)
     write_report(path, text)
     out.print(f"{version.name}: {path} ({len(text.encode()) / 1000:,.0f} kB). Open it in a browser.", markup=False)

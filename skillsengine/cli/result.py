@@ -104,7 +104,7 @@ def _next(plan: Plan, store: Store, catalog: Catalog, url: str | None, console: 
         facts = finetuned.summary
         console.print(
             f"  training:   {facts['steps']} steps, {facts['seconds']:.0f} s, {facts['tokens_per_second']:.0f} tokens/s, "
-            f"peak memory {facts['peak_memory_gb']:.1f} GB  {finetuned.path / 'loss.png'}"
+            f"peak memory {facts['peak_memory_gb']:.1f} GB  {finetuned.file('loss.png')}"
         )
     console.print(
         f"  try it:     echo 'We need a welder with TIG welding.' | .venv/bin/skillsengine extract {model}@latest -"

@@ -18,7 +18,7 @@ from skillsengine.spec.load import Loaded, load_spec
 from skillsengine.spec.schema import Experiment
 from skillsengine.spec.source import Part
 from skillsengine.spec.text import printable
-from skillsengine.storage.store import Store
+from skillsengine.storage.opening import open_store
 
 
 @dataclass(frozen=True)
@@ -100,6 +100,6 @@ def of_version(reference: str, settings: Settings) -> Side:
         notes.append(f"made before there was {', '.join(spec.missing)}: today's defaults stand in for them")
     if spec.unknown:
         notes.append(f"its spec has what is no longer known: {', '.join(spec.unknown)}")
-    made = made_then(version, Store(settings.store_root))
+    made = made_then(version, open_store(settings))
     titled = tuple(f"{version.name}: {note}" for note in notes)
     return Side(version.name, spec.experiment, settings, made, notes=titled)

@@ -13,7 +13,7 @@ from skillsengine.modeling.location import is_hub_id, locate
 from skillsengine.pipeline.plan import base_roots
 from skillsengine.settings import Settings
 from skillsengine.spec.schema import BUILTIN_BASE, Experiment
-from skillsengine.storage.store import Store
+from skillsengine.storage.opening import open_store
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,6 @@ def fetch(experiment: Experiment, settings: Settings, *, trusted: bool, tell: Ca
     else:
         tell(f"{base.model} is a local folder: nothing to fetch; looking whether it is whole")
     roots = base_roots(experiment, settings, trusted=trusted)
-    place = locate(base, bases=Store(settings.store_root).bases, allowed_roots=roots)
+    place = locate(base, bases=open_store(settings).bases, allowed_roots=roots)
     pinned = base.revision if base.revision == commit else None
     return Fetched(place.folder, time.monotonic() - started, pin=None if pinned else commit)

@@ -13,6 +13,8 @@ from skillsengine.doctor.finding import Finding, gigabytes, listed, ok, problem,
 from skillsengine.doctor.room import nearest
 from skillsengine.settings import Settings
 from skillsengine.spec.schema import Experiment
+from skillsengine.storage.opening import open_store
+from skillsengine.storage.store import StoreError
 
 _WORKER = ("torch", "transformers", "peft", "accelerate", "datasets", "wandb", "sklearn")
 _ROOM = 5e9
@@ -22,6 +24,8 @@ _ROOM = 5e9
 def examine_machine(settings: Settings, experiments: Collection[Experiment]) -> Iterator[Finding]:
     """Findings that do not depend on a single spec."""
     yield _store(settings)
+    if isinstance(settings.store, str):
+        yield _bucket(settings)
     missing = [name for name in _WORKER if importlib.util.find_spec(name) is None]
     if missing:
         yield warning(
@@ -36,8 +40,30 @@ def examine_machine(settings: Settings, experiments: Collection[Experiment]) -> 
     yield from _hub_token(experiments)
 
 
+def _bucket(settings: Settings) -> Finding:
+    """The store in a bucket: whether it can be written, read, listed and cleared."""
+    store = open_store(settings)
+    name = f".doctor-{uuid4().hex[:8]}"
+    try:
+        store.write_named(name, "x")
+        there = store.read_named(name, 1)
+        store.drop_named(name)
+    except StoreError as error:
+        return problem("store", str(error))
+    if there != b"x":
+        return problem(
+            "store",
+            f"{store.place}: what was written cannot be read back",
+            "take a server that shows an object as soon as it was written, as S3 does",
+        )
+    return ok("store", f"{store.place}: writable; converted bases in {settings.store_root}")
+
+
 def _store(settings: Settings) -> Finding:
-    folder = settings.store_root
+    """The folder of a local store, or of the cache of one in a bucket."""
+    remote = isinstance(settings.store, str)
+    subject, variable = ("cache", "SKILLSENGINE_CACHE") if remote else ("store", "SKILLSENGINE_HOME")
+    folder = settings.cache_root if remote else settings.store_root
     there = nearest(folder)  # nothing is made where nothing is yet
     probe = there / f".doctor-{uuid4().hex[:8]}"
     try:
@@ -45,18 +71,19 @@ def _store(settings: Settings) -> Finding:
         probe.unlink()
     except OSError as error:
         return problem(
-            "store",
+            subject,
             f"{folder} cannot be written: {error.strerror}",
-            "mend the folder's permissions, or let SKILLSENGINE_HOME name another folder",
+            f"mend the folder's permissions, or let {variable} name another folder",
         )
     free = shutil.disk_usage(there).free
     if free < _ROOM:
         return warning(
-            "store",
+            subject,
             f"{folder}: {gigabytes(free)} free; a training may need {gigabytes(_ROOM)}",
-            "make room, or let SKILLSENGINE_HOME name a folder on a larger disk",
+            f"make room, or let {variable} name a folder on a larger disk",
         )
-    return ok("store", f"{folder}: writable, {gigabytes(free)} free")
+    limit = f", at most {gigabytes(settings.cache_bytes)} are kept" if remote else ""
+    return ok(subject, f"{folder}: writable, {gigabytes(free)} free{limit}")
 
 
 def _wandb(experiments: Collection[Experiment]) -> Iterator[Finding]:

@@ -19,7 +19,7 @@ from skillsengine.settings import Settings
 from skillsengine.spec.schema import Experiment
 from skillsengine.stages.profile import choose_max_length
 from skillsengine.stages.rows import Row
-from skillsengine.storage.store import Store
+from skillsengine.storage.opening import open_store
 
 _BATCH = 500
 
@@ -45,7 +45,7 @@ def measure(experiment: Experiment, rows: Sequence[Row], settings: Settings) -> 
 
     Raises ModelError if the base's tokenizer cannot be had, StageError if `tokens` of the spec does not fit the base.
     """
-    bases, roots = Store(settings.store_root).bases, base_roots(experiment, settings, trusted=False)
+    bases, roots = open_store(settings).bases, base_roots(experiment, settings, trusted=False)
     tokenizer = load_tokenizer(experiment.base, bases=bases, allowed_roots=roots)
     context = context_length_of(experiment.base, bases=bases, allowed_roots=roots)
     template = experiment.prompt.template

@@ -29,6 +29,7 @@ from skillsengine.storage.artifact import Artifact, FileEntry, Manifest
 from skillsengine.storage.catalog import Catalog, CatalogError, VersionRow
 from skillsengine.storage.files import sha256_of, tree
 from skillsengine.storage.label_files import LabelFiles
+from skillsengine.storage.opening import open_labels, open_store
 from skillsengine.storage.store import Store
 
 LABEL = "SKILL"
@@ -65,7 +66,8 @@ class Import:
     """Lines of the file that nobody has labelled yet."""
     total: int
     """Ads of the partition that people have labelled, all imports together."""
-    path: Path
+    path: Path | str
+    """Where the labels are kept: a file, or its address in a bucket."""
 
 
 def export_ads(
@@ -101,7 +103,7 @@ def export_ads(
         raise PlanError(_nothing_to_label(key, labelled))
     proposed: dict[str, Sequence[str]] = {row.id: row.skills for row in chosen if row.skills is not None}
     if model is not None:
-        proposed = _predicted(model, chosen, key, catalog, Store(settings.store_root))
+        proposed = _predicted(model, chosen, key, catalog, open_store(settings))
         proposed |= _answered(model, [row for row in chosen if row.id not in proposed], experiment, settings, told)
     lines = tuple(_line(row, key, proposed.get(row.id)) for row in chosen)
     count = sum(bool(proposed.get(row.id)) for row in chosen)
@@ -145,7 +147,7 @@ def import_labels(
             "where nothing was. Scores on them would say that the model agrees with itself. Have somebody look at them; if "
             "somebody has, and all is right, add --as-proposed."
         )
-    return _merge(LabelFiles(settings.store_root, experiment.name), key, annotations, returned.left_open)
+    return _merge(open_labels(settings, experiment.name), key, annotations, returned.left_open)
 
 
 def _version(experiment: Experiment, catalog: Catalog, reference: str | None) -> VersionRow:
@@ -171,7 +173,7 @@ def _formatted(
     sources = find_sources(experiment, partition, settings, trusted=trusted, trains=False, memory=catalog)
     key, files = sources.partition, sources.files[sources.partition]
     step = Layout(experiment, settings, RunOptions(trusted=trusted)).format(key, files)
-    store = Store(settings.store_root)
+    store = open_store(settings)
     if (artifact := store.get(step.stage, step.digest)) is not None:
         yield step, artifact
         return
@@ -219,8 +221,8 @@ def _answered(
         return {}
     told(f"{version.name} reads {len(rows)} ads that it was not scored on")
     extractor = import_heavy("skillsengine.serving.extract").Extractor.load(
-        Path(str(version.path)),
-        bases=Store(settings.store_root).bases,
+        open_store(settings).version_folder(str(version.path), version.artifact_digest),
+        bases=open_store(settings).bases,
         allowed_roots=settings.allowed_roots,
         batch_size=experiment.evaluate.batch_size,
     )
@@ -268,10 +270,10 @@ def _refused(path: Path, returned: Returned, problems: Sequence[Problem]) -> str
 
 def _merge(files: LabelFiles, key: str, annotations: Sequence[Annotation], left_open: int) -> Import:
     with files.changing(key) as before:
-        old = parse_annotations(before.path.read_text(encoding="utf-8")) if before else {}
+        old = parse_annotations(files.read(before)) if before else {}
         merged = old | {each.id: each for each in annotations}
         text = render_annotations(merged.values())
         kept = files.put(key, text) if before is None or merged != old else before
     new = sum(each.id not in old for each in annotations)
     changed = sum(each.id in old and old[each.id] != each for each in annotations)
-    return Import(key, new, changed, len(annotations) - new - changed, left_open, len(merged), kept.path)
+    return Import(key, new, changed, len(annotations) - new - changed, left_open, len(merged), kept.place)

@@ -27,6 +27,7 @@ from skillsengine.pipeline.garbage import alone
 from skillsengine.storage.artifact import MANIFEST, Artifact
 from skillsengine.storage.catalog import Catalog
 from skillsengine.storage.files import flush, flush_tree, sha256_of, write_durably
+from skillsengine.storage.object_store import ObjectStore
 from skillsengine.storage.store import Store, StoreError
 
 FORMAT = 1
@@ -77,8 +78,9 @@ def back_up(
 
     Runs may go on: what they publish after the catalog's moment is not in it. Files are linked where `folder` is on the store's
     disk, else copied and compared with their sha256. Raises Busy beside a `gc` or another backup, BackupError where `folder`
-    cannot be written, CatalogUnavailable.
+    cannot be written or the store is in a bucket, CatalogUnavailable.
     """
+    require_folder(store)
     with alone(catalog):
         try:
             return _back_up(store, catalog, folder, now, told)
@@ -87,6 +89,16 @@ def back_up(
                 f"the backup in {folder} was not made: {error.strerror or error} ({error.filename or folder}). Nothing of it "
                 "counts, earlier ones stay. Mend the place or free some space, then try again."
             ) from error
+
+
+def require_folder(store: Store) -> None:
+    """Raises BackupError where the store is in a bucket: object stores have means of their own, which copy no byte twice."""
+    if isinstance(store, ObjectStore):
+        raise BackupError(
+            f"the store is in a bucket, {store.place}, and this command copies folders. Save the catalog first (`pg_dump`), "
+            "then copy the bucket (`aws s3 sync`), or let it keep versions or a replica: so all that the saved catalog names "
+            "is in the copy."
+        )
 
 
 def _back_up(store: Store, catalog: Catalog, folder: Path, now: datetime, told: Callable[[str], None] | None) -> Made:

@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skillsengine.pipeline.adapters import input_of
@@ -47,7 +46,7 @@ def _measured(run: Run, result: StepResult) -> dict[str, Any]:
     if formatted is None:
         return {"unknown": "the partition's format artifact is not in the store"}
     try:
-        reference, tokenizer = _training(store.root, step.inputs["finetune"])
+        reference, tokenizer = _training(store, step.inputs["finetune"])
     except _Unknown as why:
         return {"unknown": str(why)}
     compared = import_heavy("skillsengine.stages.compared")
@@ -61,9 +60,8 @@ class _Unknown(Exception):
 
 
 @lru_cache(maxsize=2)
-def _training(root: Path, adapter: str) -> tuple[Any, Any]:
+def _training(store: Store, adapter: str) -> tuple[Any, Any]:
     """(training ads, tokenizer) of an adapter: a run scores one version on many partitions. Raises _Unknown."""
-    store = Store(root)
     finetuned = input_of(store, "finetune", adapter)
     if finetuned is None:
         raise _Unknown("the adapter is not in the store")

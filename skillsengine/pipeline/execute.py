@@ -273,6 +273,7 @@ def _build(
     with (
         tracked(experiment, settings.home, around.group, step.id, step.digest, around.partition) as tracker,
         around.store.building(step.stage, step.digest) as out,
+        around.store.keeping(step.digest, guard) as (checkpoints, keep),
     ):
         for artifact in inputs.values():
             tracker.used(artifact, experiment.name)
@@ -280,7 +281,8 @@ def _build(
             report=Reporter(step, around, tracker, kept, tracker.url),
             guard=guard,
             tracker=tracker,
-            checkpoints=around.store.checkpoints(step.digest),
+            checkpoints=checkpoints,
+            keep_checkpoint=keep,
             bases=around.store.bases,
             allowed_roots=roots,
             digest=step.digest,
@@ -314,8 +316,9 @@ def _build(
         else:
             tracker.made(artifact, experiment.name)
     around.store.drop_checkpoints(step.digest)
+    place = around.store.place_of(step.stage, step.digest)
     size = sum(entry.size for entry in artifact.manifest.files.values())
-    around.catalog.record_artifact(step.digest, step.stage, step.key, str(artifact.path), size)
+    around.catalog.record_artifact(step.digest, step.stage, step.key, place, size)
     return artifact, page
 
 
@@ -325,7 +328,7 @@ def _input(store: Store, name: str, digest: str, step: Step) -> Artifact:
         artifact = store.get(DIVERGED, digest)
     if artifact is None:
         raise PlanError(
-            f"the {stage} artifact {digest[:12]} is not in the store {store.root}: run stage `{stage}` of this run first."
+            f"the {stage} artifact {digest[:12]} is not in the store {store.place}: run stage `{stage}` of this run first."
         )
     return artifact
 

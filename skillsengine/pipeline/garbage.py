@@ -126,8 +126,8 @@ def look(
     holds = find_holds(artifacts, catalog, settings, now, connect)
     fates = gc.decide(artifacts, holds.by, catalog.last_uses(), now, older_than)
     others = [
-        Other("leftover", path, size, "left by an attempt that was killed")
-        for path, size in leftovers(store, now=now.timestamp())
+        Other("leftover", Path(left.name), left.bytes, "left by an attempt that was killed")
+        for left in leftovers(store, now=now.timestamp())
     ]
     others += _reports(store, catalog, now, older_than)
     others += _sent(settings.home, now, older_than)

@@ -229,7 +229,7 @@ class _Gathering:
             return
         raise PlanError(
             f"{self._cannot(subject, key)}: its adapter (finetune {version.adapter_digest[:12]}) is not in the store "
-            f"{run.store.root}. Put the artifact back, or choose another champion (`skillsengine promote "
+            f"{run.store.place}. Put the artifact back, or choose another champion (`skillsengine promote "
             f"{version.model}@NUMBER`, `skillsengine rollback {version.model}`), and judge again: clear the task `gate`, or "
             "run the experiment again."
         )

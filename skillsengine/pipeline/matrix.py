@@ -23,7 +23,7 @@ from skillsengine.sources.find import Source
 from skillsengine.sources.keys import STATIC_KEY
 from skillsengine.spec.schema import Drift, Experiment
 from skillsengine.storage.catalog import Catalog, CatalogError, CellRow, VersionRow
-from skillsengine.storage.store import Store
+from skillsengine.storage.opening import open_store
 
 State = Literal["scored", "unlabelled", "trained on", "missing"]
 """Of a cell. `unlabelled`: scored by what needs no labels. `trained on`: never filled, since the version was trained on the
@@ -149,7 +149,7 @@ def build_matrix(
     baselines: dict[tuple[str, int, str], Cell] = {}
     shared: dict[str, Cell] = {}
     rows_of: dict[str, Mapping[str, Any]] = {}
-    store = Store(settings.store_root)
+    store = open_store(settings)
     for row in rows:
         layout = CellLayout(experiment, settings, RunOptions(trusted=trusted), row)
         for key, found in files.items():

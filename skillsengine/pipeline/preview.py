@@ -17,6 +17,7 @@ from skillsengine.sources.connection import Connect, environment_connect
 from skillsengine.spec.schema import Experiment
 from skillsengine.stages.contract import Limit, Progress, StageConfig, StageContext
 from skillsengine.stages.rows import REJECTED, ROWS, Row, parse_row
+from skillsengine.storage.opening import open_store
 from skillsengine.storage.store import Store
 
 ROWS_SHOWN = 3
@@ -69,7 +70,7 @@ def preview(
     Raises StageError and ModelError as `format` and the tokenizer do, PlanError if no row has labels.
     """
     formatter, base = (import_heavy(f"skillsengine.{name}") for name in ("stages.format", "modeling.base"))
-    store, key = Store(settings.store_root), sources.window[-1]
+    store, key = open_store(settings), sources.window[-1]
     roots = base_roots(experiment, settings, trusted=trusted)
     tokenizer = base.load_tokenizer(experiment.base, bases=store.bases, allowed_roots=roots)
     with tempfile.TemporaryDirectory(prefix="skillsengine-preview-") as folder:

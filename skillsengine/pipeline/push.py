@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from skillsengine.pipeline.plan import PlanError
@@ -28,7 +27,7 @@ def run_push(run: Run) -> dict[str, Any]:
             f"{experiment.model_name} yet. Run stage `register` first."
         )
     done = push(
-        Path(version.path).resolve(),
+        run.store.version_folder(version.path, version.artifact_digest).resolve(),
         experiment.register.hub,
         version=version.name,
         private=experiment.register.private,

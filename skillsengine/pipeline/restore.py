@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from skillsengine.pipeline.backup import CATALOG, BackupError, Snapshot, path_in
+from skillsengine.pipeline.backup import CATALOG, BackupError, Snapshot, path_in, require_folder
 from skillsengine.settings import Settings
 from skillsengine.storage.artifact import MANIFEST, Artifact, Manifest
 from skillsengine.storage.catalog import Catalog
@@ -44,8 +44,9 @@ def restore(
 ) -> Restored:
     """Restore one snapshot of the backup in `folder` into the home and the catalog of `settings`, which have to be empty.
 
-    Raises BackupError where they are not, or the snapshot's catalog is damaged.
+    Raises BackupError where they are not, the store is in a bucket, or the snapshot's catalog is damaged.
     """
+    require_folder(store)
     catalog = Catalog.open(settings.catalog_url)
     _require_empty(catalog, store, snapshot)
     _require_whole(snapshot)

@@ -43,6 +43,7 @@ from skillsengine.spec.load import resolved
 from skillsengine.spec.schema import Experiment
 from skillsengine.stages.contract import Diverged, Limit
 from skillsengine.storage.catalog import Catalog, RunRow
+from skillsengine.storage.opening import open_store
 from skillsengine.storage.patient import PatientCatalog
 from skillsengine.storage.store import Store
 
@@ -81,7 +82,7 @@ class Run:
 
     @cached_property
     def store(self) -> Store:
-        return Store(self.settings.store_root)
+        return open_store(self.settings)
 
     @cached_property
     def catalog(self) -> Catalog:
@@ -153,7 +154,7 @@ def open_run(
 
 def _forced(experiment: Experiment, sources: Sources, settings: Settings, options: RunOptions) -> RunOptions:
     """The first rerun number whose `finetune` does not exist yet."""
-    store = Store(settings.store_root)
+    store = open_store(settings)
     while True:
         options = replace(options, rerun=options.rerun + 1)
         if not cached(make_plan(experiment, sources, settings, options).adapter, store):
@@ -267,7 +268,7 @@ def _record_version(run: Run, result: StepResult) -> None:
             f"{row.model}@{row.number}: the catalog was emptied or swapped. Restore the catalog, or retrain with --force."
         )
     path = run.store.link_version(row.model, row.number, result.artifact)
-    run.catalog.publish_version(row.model, row.number, step.digest, str(path), card["metrics"], card["lineage"])
+    run.catalog.publish_version(row.model, row.number, step.digest, path, card["metrics"], card["lineage"])
 
 
 def finish_run(run: Run, state: str, error: str | None = None) -> str:

@@ -17,7 +17,8 @@ from skillsengine.spec.schema import Experiment, Tracking
 from skillsengine.stages.contract import StageError
 from skillsengine.storage.artifact import Artifact
 from skillsengine.storage.catalog import VersionRow
-from skillsengine.storage.store import Store, StoreError
+from skillsengine.storage.opening import open_store
+from skillsengine.storage.store import StoreError
 from skillsengine.tracking.server import mode_of
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def headline(version: VersionRow) -> dict[str, Any]:
 
 def _registered(version: VersionRow, settings: Settings) -> Artifact:
     """The version's artifact. Raises StoreError where it is not there, or damaged."""
-    artifact = Store(settings.store_root).get("register", version.artifact_digest or "")
+    artifact = open_store(settings).get("register", version.artifact_digest or "")
     if artifact is None:
-        raise StoreError(f"{version.name}: its artifact is not in the store {settings.store_root}.")
+        raise StoreError(f"{version.name}: its artifact is not in the store {open_store(settings).place}.")
     return artifact

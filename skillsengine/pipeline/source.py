@@ -10,7 +10,7 @@ from skillsengine.sources.connection import Connect, environment_connect
 from skillsengine.sources.find import Source
 from skillsengine.sources.memory import Memory
 from skillsengine.spec.schema import Experiment
-from skillsengine.storage.label_files import LabelFiles
+from skillsengine.storage.opening import open_labels
 
 
 def source_of(
@@ -31,5 +31,5 @@ def source_of(
         connect=connect,
         memory=memory,
         read=read,
-        labels=LabelFiles(settings.store_root, experiment.name),
+        labels=open_labels(settings, experiment.name),
     )

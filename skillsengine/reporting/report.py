@@ -254,19 +254,18 @@ def make_report(version: VersionRow, catalog: Catalog, store: Store, settings: S
     )
 
 
-def kept_report(store: Store, version: VersionRow) -> Path:
-    """Where runs leave the report of a version, in the store, beside the versions; it need not be there."""
-    return store.root / "reports" / version.model / f"{version.number}.html"
+def report_name(version: VersionRow) -> str:
+    """The name under which runs leave the report of a version in the store: `Store.read_named`."""
+    return f"reports/{version.model}/{version.number}.html"
 
 
-def report_place(store: Store, version: VersionRow) -> Path:
-    """The same, with its folder made. Raises ReportError where that cannot be made."""
-    place = kept_report(store, version)
+def keep_report(store: Store, version: VersionRow, text: str) -> str:
+    """Leave it in the store, whole; returns its place. Raises ReportError where a folder cannot be written, StoreError."""
+    name = report_name(version)
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
+        return store.write_named(name, text)
     except OSError as error:
-        raise ReportError(f"{place.parent}: cannot be made: {error.strerror or error}.") from error
-    return place
+        raise ReportError(f"{store.place}/{name}: cannot be written: {error.strerror or error}.") from error
 
 
 def write_report(path: Path, text: str) -> None:

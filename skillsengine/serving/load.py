@@ -7,7 +7,7 @@ from pathlib import Path
 from skillsengine.serving.extract import Extractor
 from skillsengine.serving.named import Named, find
 from skillsengine.settings import Settings, load_settings
-from skillsengine.storage.store import Store
+from skillsengine.storage.opening import open_store
 
 
 def load(reference: str, *, project: Path | None = None, device: str | None = None, batch_size: int = 8) -> Extractor:
@@ -20,7 +20,7 @@ def load_named(version: Named, settings: Settings, *, device: str | None = None,
     """Raises StageError as `Extractor.load` does."""
     return Extractor.load(
         version.folder,
-        bases=Store(settings.store_root).bases,
+        bases=open_store(settings).bases,
         allowed_roots=settings.allowed_roots,
         device=device,
         batch_size=batch_size,

@@ -10,6 +10,8 @@ from typing import Any
 from skillsengine.settings import Settings
 from skillsengine.stages.contract import StageError
 from skillsengine.storage.catalog import Catalog
+from skillsengine.storage.opening import open_store
+from skillsengine.storage.store import ArtifactLost
 
 VERSION_FILE = "version.json"
 
@@ -34,7 +36,7 @@ def find(reference: str, settings: Settings) -> Named:
     """The version that `reference` names: `job-skills@7`, `job-skills@champion`, `job-skills` (its champion), or a folder.
 
     A folder needs no catalog, and does not tell the columns' names. Raises CatalogError that lists what there is, StageError
-    for a folder that is no version.
+    for a folder that is no version and for one that the store has lost, StoreError where the store does not answer.
     """
     folder = Path(reference)
     if "/" in reference or (folder / VERSION_FILE).is_file():
@@ -44,8 +46,12 @@ def find(reference: str, settings: Settings) -> Named:
     row = Catalog.open(settings.catalog_url).resolve(model, ref or "champion")
     if row.path is None:
         raise StageError(f"{row.name} is not published yet: its run is still registering it, or died doing so.")
+    try:
+        folder = open_store(settings).version_folder(row.path, row.artifact_digest)
+    except ArtifactLost as error:
+        raise StageError(f"{row.name}: {error}") from error
     data = row.spec["data"]
-    return Named(row.model, row.number, Path(row.path), data["text"], data["id"])
+    return Named(row.model, row.number, folder, data["text"], data["id"])
 
 
 def read_version(folder: Path) -> dict[str, Any]:

@@ -92,7 +92,7 @@ class Source:
         """
         self._check_fits(partition)
         made = self._labels.current(partition or STATIC_KEY) if self._labels else None
-        return self._ads(partition) + ((SourceFile(made.path, made.sha256, labels=True),) if made else ())
+        return self._ads(partition) + ((SourceFile(made.place, made.sha256, labels=True),) if made else ())
 
     def _ads(self, partition: str | None) -> tuple[SourceFile, ...]:
         if self._data.date_column is not None:

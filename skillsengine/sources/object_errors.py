@@ -8,55 +8,13 @@ from contextlib import contextmanager
 from skillsengine.sources.address import Address
 from skillsengine.sources.errors import SourceChanged, SourceError, SourceUnavailable
 from skillsengine.sources.files import SourceFile
-from skillsengine.spec.masking import mask_shapes
+from skillsengine.storage.object_answers import Answer, answer_of, code_of, reason
 
 _CREDENTIALS = {
     "s3": "data.connection (an Airflow connection of type `aws`) or the environment (AWS_ACCESS_KEY_ID, AWS_PROFILE, a role)",
     "gs": "data.connection (an Airflow connection of type `google_cloud_platform`) or the environment "
     "(GOOGLE_APPLICATION_CREDENTIALS, the machine's service account)",
 }
-_EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "RequestExpired"})
-_REFUSED = frozenset(
-    {"InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "AuthFailure", "NotSignedUp", "401"}
-)
-_DENIED = frozenset({"AccessDenied", "AllAccessDisabled", "AccountProblem", "InvalidObjectState", "403"})
-_ELSEWHERE = frozenset(
-    {"PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "301"}
-)
-_BUSY = frozenset(
-    {
-        "SlowDown",
-        "ServiceUnavailable",
-        "InternalError",
-        "RequestTimeout",
-        "Throttling",
-        "408",
-        "429",
-        "500",
-        "502",
-        "503",
-    }
-    | {"504", "OperationAborted", "TooManyRequests"}
-)
-# By name, so that none of the libraries is needed to tell what another one says.
-_AWAY = frozenset(
-    {
-        "EndpointConnectionError",
-        "ConnectTimeoutError",
-        "ReadTimeoutError",
-        "ConnectionClosedError",
-        "ProxyConnectionError",
-    }
-    | {
-        "HTTPClientError",
-        "ResponseStreamingError",
-        "IncompleteReadError",
-        "IncompleteRead",
-        "SSLError",
-        "FSTimeoutError",
-    }
-    | {"ClientConnectionError", "ClientPayloadError", "TransportError", "RequestException", "ResponseParserError"}
-)
 
 
 def at_object(file: SourceFile) -> str:
@@ -93,70 +51,53 @@ def _kinds(scheme: str) -> tuple[type[Exception], ...]:
 
 
 def _told(error: Exception, address: Address, reading: bool) -> Exception:
-    at, code, kinds = f"data.source {address.source}", _code(error), {kind.__name__ for kind in type(error).__mro__}
+    at, answer = f"data.source {address.source}", answer_of(error)
     credentials = _CREDENTIALS[address.scheme]
-    if code in _BUSY or kinds & _AWAY or isinstance(error, (ConnectionError, TimeoutError)):
+    if answer is Answer.AWAY:
         return SourceUnavailable(
-            f"{at}: the store does not answer ({_reason(error)}). Check the network and, if the connection names one, its "
+            f"{at}: the store does not answer ({reason(error)}). Check the network and, if the connection names one, its "
             "endpoint_url; then try again."
         )
-    if "FileExpired" in kinds:
+    if answer is Answer.CHANGED:
         return SourceChanged(
             f"{address.source}: the object has changed while it was read. Run again once nothing writes to it: a new plan "
             "takes it as it is."
         )
-    if code in _EXPIRED:
+    if answer is Answer.EXPIRED:
         return SourceError(
-            f"{at}: the credentials have expired ({code}). Renew them in {credentials}; a session token lives for hours."
+            f"{at}: the credentials have expired ({code_of(error)}). Renew them in {credentials}; a session token lives for "
+            "hours."
         )
-    if code == "RequestTimeTooSkewed":
+    if answer is Answer.SKEWED:
         return SourceError(
-            f"{at}: this machine's clock is wrong ({_reason(error)}). Set it: requests are signed with the time."
+            f"{at}: this machine's clock is wrong ({reason(error)}). Set it: requests are signed with the time."
         )
-    if code in _REFUSED or kinds & {"RefreshError", "MalformedError"}:
-        return SourceError(f"{at}: the credentials are not accepted ({_reason(error)}). Mend them in {credentials}.")
-    if kinds & {"NoCredentialsError", "PartialCredentialsError", "DefaultCredentialsError", "ProfileNotFound"}:
-        return SourceError(f"{at}: no credentials ({_reason(error)}). Give them by {credentials}.")
-    if code in _DENIED or isinstance(error, PermissionError) or str(error).startswith("Forbidden"):
+    if answer is Answer.REFUSED:
+        return SourceError(f"{at}: the credentials are not accepted ({reason(error)}). Mend them in {credentials}.")
+    if answer is Answer.NO_CREDENTIALS:
+        return SourceError(f"{at}: no credentials ({reason(error)}). Give them by {credentials}.")
+    if answer is Answer.DENIED:
         return SourceError(
-            f"{at}: access denied ({_reason(error)}). Whoever owns `{address.root}` has to allow these credentials (or "
+            f"{at}: access denied ({reason(error)}). Whoever owns `{address.root}` has to allow these credentials (or "
             f"everybody, if there are none) to list the bucket and to read its objects; or take other "
             f"credentials in {credentials}."
         )
-    if code in _ELSEWHERE:
+    if answer is Answer.ELSEWHERE:
         return SourceError(
-            f"{at}: the bucket is in another region or at another endpoint ({_reason(error)}). Set region_name (or "
+            f"{at}: the bucket is in another region or at another endpoint ({reason(error)}). Set region_name (or "
             "endpoint_url) in the connection's extra fields, or AWS_DEFAULT_REGION."
         )
-    if isinstance(error, FileNotFoundError) and (code == "NoSuchBucket" or not reading):
+    if answer is Answer.NO_BUCKET or (answer is Answer.GONE and not reading):
         return SourceError(
             f"{at}: there is no bucket `{address.root}`. Check its name, and that the credentials and the endpoint are those "
             "of the account that it is in."
         )
-    if isinstance(error, FileNotFoundError):
+    if answer is Answer.GONE:
         return SourceError(
             f"{address.source}: the object is not there any more; it was there when the plan was made. Put it back, or run "
             "again so that a new plan is made."
         )
     return SourceError(
-        f"{at}: cannot be read: {_reason(error)}. Check the bucket's name, that the credentials have not expired, and the "
+        f"{at}: cannot be read: {reason(error)}. Check the bucket's name, that the credentials have not expired, and the "
         "endpoint_url and the other fields of the connection."
     )
-
-
-def _code(error: BaseException | None) -> str | None:
-    """The store's own code, which is the same in every library's exceptions; from a cause, if the error has none."""
-    while error is not None:
-        response = getattr(error, "response", None)
-        if isinstance(response, dict):
-            return str(response.get("Error", {}).get("Code"))
-        if (code := getattr(error, "code", None)) is not None and not isinstance(error, SystemExit):
-            return str(code)
-        error = error.__cause__
-    return None
-
-
-def _reason(error: Exception) -> str:
-    """The first line of what was said, without anything that looks like a secret."""
-    text = mask_shapes(str(error).strip()).split("\n")[0][:300].rstrip(".")
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from typing import BinaryIO
 
 from skillsengine.sources.address import parse_address
@@ -10,14 +11,15 @@ from skillsengine.sources.errors import SourceError
 from skillsengine.sources.files import SourceFile
 from skillsengine.sources.hub import open_hub_file
 from skillsengine.sources.objects import open_object
+from skillsengine.storage.object_labels import read_labels
 
 
 def open_source(file: SourceFile, connect: Connect) -> BinaryIO:
     """The file's bytes, to be read once from the beginning; only the stream of a file on this machine can seek.
 
     Raises SourceError: cannot be opened, gone, or (SourceChanged) not the one any more that was found; SourceUnavailable: its
-    store does not answer. What is read from an object store comes block by block, and reading may raise the same; a file of
-    the Hub is first downloaded to the Hub's cache.
+    store does not answer; StoreError where the labels that people made are gone from our own. What is read from an object store
+    comes block by block, and reading may raise the same; a file of the Hub is first downloaded to the Hub's cache.
     """
     if not file.remote:
         try:
@@ -26,6 +28,8 @@ def open_source(file: SourceFile, connect: Connect) -> BinaryIO:
             raise SourceError(
                 f"{file.uri}: cannot be read ({error.strerror}). Mend the file or its permissions."
             ) from error
+    if file.labels:
+        return BytesIO(read_labels(str(file.uri)))
     address = parse_address(str(file.uri))
     if address.scheme == "hf":
         return open_hub_file(file, address, connect)

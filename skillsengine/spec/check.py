@@ -11,9 +11,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from skillsengine.masking import names_secret
 from skillsengine.spec import allowed
 from skillsengine.spec.errors import Problem
-from skillsengine.spec.masking import names_secret
 from skillsengine.spec.scalars import found, resolve, shorten
 from skillsengine.spec.schema import Experiment
 from skillsengine.spec.secrets import SECRET_KEY

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from skillsengine.spec.masking import mask_hex, mask_shapes
+from skillsengine.masking import mask_hex, mask_shapes
 
 MAX_SHOWN = 50
 _MAX_WIDTH = 68

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import replace
 
+from skillsengine.masking import mask
 from skillsengine.spec.errors import Problem
-from skillsengine.spec.masking import mask
 from skillsengine.spec.scalars import complaint, resolve
 from skillsengine.spec.source import BROKEN, Node, Place, Source, parts_of, put
 from skillsengine.spec.text import split_lines

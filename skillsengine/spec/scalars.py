@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 
-from skillsengine.spec.masking import mask
+from skillsengine.masking import mask
 from skillsengine.spec.source import Broken, Node, Scalar
 
 _NULL = frozenset({"", "~", "null", "Null", "NULL"})

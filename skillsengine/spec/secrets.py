@@ -1,6 +1,6 @@
 """A secret that stands in a spec is refused, in comments too: Airflow's Code tab shows the whole text.
 
-What is hidden in messages (masking.py) only resembles a secret; what is refused here is one beyond doubt.
+What is hidden in messages (`skillsengine.masking`) only resembles a secret; what is refused here is one beyond doubt.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from skillsengine.masking import mask_line
 from skillsengine.spec.errors import Problem
-from skillsengine.spec.masking import mask_line
 
 # A longer line is not shown: looking for secrets in a line of a megabyte takes too long, and nobody reads it.
 _MAX_LINE = 2000

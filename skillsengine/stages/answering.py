@@ -66,7 +66,7 @@ def _load(config: StageConfig, inputs: Mapping[str, Artifact], context: StageCon
         finetuned = inputs["finetune"]
         loaded = recorded(
             finetuned.json(BASE),
-            finetuned.path / ADAPTER,
+            finetuned.part(ADAPTER),
             device,
             bases=context.bases,
             allowed_roots=context.allowed_roots,

@@ -26,8 +26,11 @@ _BUILDING = ".building-"
 class Checkpoints:
     """The checkpoints of one digest, in a folder that outlives the attempt."""
 
-    def __init__(self, folder: Path, guard: Callable[[], None]) -> None:
-        self.folder, self._guard = folder, guard
+    def __init__(
+        self, folder: Path, guard: Callable[[], None], keep: Callable[[Path], None] = lambda checkpoint: None
+    ) -> None:
+        """`keep` is called with each checkpoint once it is whole: see `StageContext.keep_checkpoint`."""
+        self.folder, self._guard, self._keep = folder, guard, keep
         folder.mkdir(parents=True, exist_ok=True)
 
     def write(self, step: int, save: Callable[[Path], None]) -> Path:
@@ -53,6 +56,7 @@ class Checkpoints:
         building.rename(final)
         for old in self._by_step()[:-KEPT]:
             shutil.rmtree(old)
+        self._keep(final)
         return final
 
     def newest_whole(self, note: Callable[[str], None]) -> Path | None:

@@ -34,7 +34,7 @@ def tokenizer_of(finetuned: Artifact) -> Any:
     # Only here: it takes seconds, and a cell that has its drift needs none.
     from transformers import AutoTokenizer
 
-    folder = finetuned.path / "tokenizer"
+    folder = finetuned.part("tokenizer")
     try:
         return AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -101,6 +101,9 @@ class StageTracker(Protocol):
     def summary(self, values: Mapping[str, Any]) -> None: ...
 
 
+def _kept_where_it_lies(checkpoint: Path) -> None: ...
+
+
 @dataclass(frozen=True)
 class StageContext:
     """What surrounds a stage. Nothing in it may change what the artifact holds."""
@@ -118,5 +121,8 @@ class StageContext:
     """Folders that a local `base.model` may stand in; the first is the project."""
     digest: str = ""
     """Digest of the artifact to be."""
+    keep_checkpoint: Callable[[Path], None] = _kept_where_it_lies
+    """Called with each file or folder of `checkpoints` once it is whole, and does not change any more: it then outlives the
+    machine, too, where the store is on another one. Returns at once."""
     connect: Connect = environment_connect
     """The fields of a connection, by its id; `format` opens remote files with it."""

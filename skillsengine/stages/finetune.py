@@ -107,11 +107,13 @@ def train(config: StageConfig, inputs: Mapping[str, Artifact], out: Path, contex
         start = context.checkpoints / START
         with team.first_goes_first():
             model = attach(loaded.model, spec.lora, spec.train.seed, start)
+        if team.first and start.is_file():
+            context.keep_checkpoint(start)
 
     per_epoch = steps_per_epoch(len(texts.train), spec.train.effective_batch_size)
     total = max(1, math.ceil(per_epoch * spec.train.epochs))
     total = min(total, config.limit.steps) if config.limit else total
-    checkpoints = Checkpoints(context.checkpoints, context.guard)
+    checkpoints = Checkpoints(context.checkpoints, context.guard, context.keep_checkpoint)
     told = _log(spec, total, context)
     trainer = _trainer(
         replace(loaded, model=model), texts, spec, told, checkpoints, team, per_epoch, total, config.limit

@@ -101,9 +101,9 @@ def _copy(finetuned: Artifact, out: Path, base: str) -> None:
     `base` is the name that the adapter's config gives its base: one that a user elsewhere can find.
     """
     for folder in (_ADAPTER, _TOKENIZER):
-        if not (finetuned.path / folder).is_dir():
+        if not any(name.startswith(f"{folder}/") for name in finetuned.manifest.files):
             raise StageError(
-                f"{finetuned.path}: the finetune artifact holds no folder `{folder}`, so there is nothing to register. "
+                f"{finetuned.folder}: the finetune artifact holds no folder `{folder}`, so there is nothing to register. "
                 "Look at it with `skillsengine doctor`, or train again with --force."
             )
     for name in finetuned.manifest.files:
@@ -111,7 +111,7 @@ def _copy(finetuned: Artifact, out: Path, base: str) -> None:
         # peft writes a card of its own, with the base's path in it; ours takes its place.
         if folder in (_ADAPTER, _TOKENIZER) and file != CARD:
             (out / file).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(finetuned.path / name, out / file)
+            shutil.copyfile(finetuned.file(name), out / file)
     adapter_config = json.loads((out / ADAPTER_CONFIG).read_text(encoding="utf-8"))
     adapter_config["base_model_name_or_path"] = base
     (out / ADAPTER_CONFIG).write_text(json.dumps(adapter_config, indent=2, sort_keys=True) + "\n", encoding="utf-8")

@@ -57,6 +57,7 @@ def train_together(config: StageConfig, inputs: Mapping[str, Artifact], out: Pat
     answers: dict[str, Callable[..., Any]] = {
         "report": context.report,
         "guard": context.guard,
+        "keep_checkpoint": context.keep_checkpoint,
         "log": context.tracker.log,
         "table": context.tracker.table,
         "image": context.tracker.image,
@@ -84,6 +85,7 @@ def one_of_them(job: _Job, link: Link) -> Summary:
             bases=job.bases,
             allowed_roots=job.allowed_roots,
             digest=job.digest,
+            keep_checkpoint=_teller("keep_checkpoint", link),
         )
         return finetune.train(job.config, job.inputs, job.out, context, team)
     finally:

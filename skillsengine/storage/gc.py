@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from skillsengine.storage.catalog import Catalog, LeaseHeld
-from skillsengine.storage.listing import Listed, take_out
+from skillsengine.storage.listing import Listed
 from skillsengine.storage.store import Store
 
 OLDER_THAN = timedelta(days=30)
@@ -93,7 +93,7 @@ def collect(
 
     Whatever a step has used since the decision, or a run that is going on needs, or an attempt works on, is spared. The catalog
     forgets an artifact before it goes, so that no page shows what is not there. `told` hears of each whether it is gone.
-    Raises OSError if the store cannot be written.
+    Raises OSError or StoreError if the store cannot be written.
     """
     gone: list[Fate] = []
     spared: list[Fate] = []
@@ -118,7 +118,7 @@ def _remove(fate: Fate, store: Store, catalog: Catalog, now: datetime) -> bool:
             return False
         if time.monotonic() - began > _MOST_SECONDS:
             return False
-        take_out(store, fate.artifact)
+        store.take_out(fate.artifact.stage, fate.artifact.digest)
         return True
     finally:
         catalog.release(lease)

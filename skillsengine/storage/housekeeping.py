@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,9 +16,8 @@ from pathlib import Path
 
 from skillsengine.storage.artifact import Artifact
 from skillsengine.storage.catalog import Catalog, LeaseHeld
-from skillsengine.storage.files import tree
 from skillsengine.storage.owners import this_owner
-from skillsengine.storage.store import Store, StoreError
+from skillsengine.storage.store import Leftover, Store, StoreError
 
 BUILDING_AGE = timedelta(hours=6)
 """Folders in which nothing was written for so long, and which nobody holds, were left by an attempt that was killed."""
@@ -58,15 +56,16 @@ def remove_leftovers(
 ) -> Removed:
     """Remove half-written folders and checkpoints that dead attempts left behind. `now` is the clock, epoch seconds.
 
-    What a live attempt holds the lease of stays, whatever its age. Raises OSError if the store cannot be written.
+    What a live attempt holds the lease of stays, whatever its age. Raises OSError or StoreError if the store
+    cannot be written.
     """
     names, size = [], 0
-    for folder, bytes_ in leftovers(store, building_age=building_age, checkpoint_age=checkpoint_age, now=now):
-        with _unheld(catalog, folder.name.partition(".")[0]) as free:
+    for left in leftovers(store, building_age=building_age, checkpoint_age=checkpoint_age, now=now):
+        with _unheld(catalog, left.digest) as free:
             if free:
-                shutil.rmtree(folder)
-                names.append(folder.relative_to(store.root).as_posix())
-                size += bytes_
+                left.remove()
+                names.append(left.name)
+                size += left.bytes
     return Removed(tuple(names), size)
 
 
@@ -76,15 +75,14 @@ def leftovers(
     building_age: timedelta = BUILDING_AGE,
     checkpoint_age: timedelta = CHECKPOINT_AGE,
     now: float | None = None,
-) -> list[tuple[Path, int]]:
-    """(folder, bytes) of what nothing was written into for so long; a live attempt may hold it yet."""
+) -> list[Leftover]:
+    """What nothing was written into for so long; a live attempt may hold it yet."""
     now = time.time() if now is None else now
     found = []
-    for kind, age in (("building", building_age), ("checkpoints", checkpoint_age)):
-        for folder in _folders(store.root / kind):
-            size, newest = _size_and_newest(folder)
-            if now - newest >= age.total_seconds():
-                found.append((folder, size))
+    for left in store.leftovers():
+        age = checkpoint_age if left.name.startswith("checkpoints/") else building_age
+        if now - left.newest >= age.total_seconds():
+            found.append(left)
     return found
 
 
@@ -107,37 +105,19 @@ def remove_old_logs(folder: Path, *, age: timedelta = LOG_AGE, now: float | None
 
 def verify_sample(store: Store, day: str, *, count: int = SAMPLE) -> Verified:
     """Hash the files of `count` artifacts and compare them with their manifests. `day` decides which: others each day."""
-    folders = [f for stage in _folders(store.root / "artifacts") for two in _folders(stage) for f in _folders(two)]
-    folders.sort(key=lambda folder: hashlib.sha256(f"{day}:{folder.name}".encode()).digest())
+    there = store.artifacts()
+    there.sort(key=lambda artifact: hashlib.sha256(f"{day}:{artifact[1]}".encode()).digest())
     problems: list[str] = []
-    for folder in folders[:count]:
-        stage, digest = folder.parent.parent.name, folder.name
+    for stage, digest in there[:count]:
         try:
             artifact: Artifact | None = store.get(stage, digest)
         except StoreError as error:
             problems.append(str(error))
             continue
         if artifact is not None:  # without manifest it does not exist, and the next run makes it again
-            problems += [
-                f"{stage} {digest[:12]}: {problem}. Delete the folder {folder}: the next run makes it again."
-                for problem in store.verify(artifact)
-            ]
-    return Verified(min(count, len(folders)), tuple(problems))
-
-
-def _folders(parent: Path) -> list[Path]:
-    if not parent.is_dir():
-        return []
-    return sorted(path for path in parent.iterdir() if path.is_dir() and not path.name.startswith("."))
-
-
-def _size_and_newest(folder: Path) -> tuple[int, float]:
-    """(bytes, time of the last write) of all that is in a folder."""
-    size, newest = 0, folder.stat().st_mtime
-    for _, path in tree(folder):
-        stat = path.lstat()
-        size, newest = size + stat.st_size, max(newest, stat.st_mtime)
-    return size, newest
+            mend = store.remake(stage, digest)
+            problems += [f"{stage} {digest[:12]}: {problem}. {mend}" for problem in store.verify(artifact)]
+    return Verified(min(count, len(there)), tuple(problems))
 
 
 @contextmanager

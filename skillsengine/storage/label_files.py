@@ -4,8 +4,7 @@
     labels/<experiment>/<partition>/current                  the sha256 of those that count now
 
 A file is written beside its place and renamed into it, and then `current` is: a reader finds the old labels or the new ones,
-and a run that was opened with the old ones still finds them. In an object store the same two keys will do, `current` written
-last; the lock of `changing` becomes a conditional write of `current`.
+and a run that was opened with the old ones still finds them. The same in an object store: `object_labels`.
 """
 
 from __future__ import annotations
@@ -29,7 +28,8 @@ NAME = "labels.jsonl"
 class LabelFile:
     """The labels of one partition that count."""
 
-    path: Path
+    place: Path | str
+    """A local file, or its address in a bucket."""
     sha256: str
 
 
@@ -50,10 +50,7 @@ class LabelFiles:
             raise StoreError(f"{pointer} cannot be read: {error}. Mend its permissions or its disk.") from error
         path = pointer.parent / sha256 / NAME
         if not re.fullmatch(r"[0-9a-f]{64}", sha256) or not path.is_file():
-            raise StoreError(
-                f"{pointer} names labels that are not there: `{sha256[:64]}`. Write the name of one of the folders beside it "
-                "into it, or delete it: the partition then has the labels of its source alone."
-            )
+            raise lost(str(pointer), sha256)
         return LabelFile(path, sha256)
 
     @contextmanager
@@ -73,6 +70,18 @@ class LabelFiles:
         _write(folder / NAME, text)
         _write(folder.parent / "current", f"{sha256}\n")
         return LabelFile(folder / NAME, sha256)
+
+    def read(self, found: LabelFile) -> str:
+        """The labels themselves. Raises OSError, or StoreError where they are gone from a bucket."""
+        return Path(found.place).read_text(encoding="utf-8")
+
+
+def lost(pointer: str, sha256: str) -> StoreError:
+    """For a pointer that leads nowhere."""
+    return StoreError(
+        f"{pointer} names labels that are not there: `{sha256[:64]}`. Write the name of one of the folders beside it "
+        "into it, or delete it: the partition then has the labels of its source alone."
+    )
 
 
 def _write(path: Path, text: str) -> None:

@@ -7,18 +7,21 @@
     labels/                                     what people have labelled (`label_files`)
     versions/<model>/<number>                   a link to the version's artifact, for people
 
-An artifact appears by one rename, with its manifest inside: a folder without manifest does not exist.
+An artifact appears by one rename, with its manifest inside: a folder without manifest does not exist. The same on an object
+store: `object_store`. Which one an installation has is told by `opening.open_store`.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from skillsengine.storage.artifact import MANIFEST, Artifact, FileEntry, Manifest
@@ -38,13 +41,37 @@ class StoreError(Exception):
     """The store cannot keep or give an artifact; the text says which, where and the mend."""
 
 
+class ArtifactLost(StoreError):
+    """The catalog names an artifact, and the store has none: a retry does not help."""
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """What an attempt has left behind: half-written, or checkpoints."""
+
+    name: str
+    """`building/<digest>.<random>`, `checkpoints/<digest>`."""
+    digest: str
+    bytes: int
+    newest: float
+    """Epoch seconds of the last write."""
+    remove: Callable[[], None]
+
+
 class Store:
     """Artifacts below `root`. Making the object touches nothing on the disk."""
+
+    full_mend = "let SKILLSENGINE_HOME name a folder on a larger disk"
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self._building = root / "building"
         self._trash = self._building / ".trash"
+
+    @property
+    def place(self) -> str:
+        """For people: the folder, or the bucket's address."""
+        return str(self.root)
 
     @property
     def bases(self) -> Path:
@@ -71,15 +98,31 @@ class Store:
             raise StoreError(
                 f"{path / MANIFEST} cannot be read: {error.strerror}. Mend its permissions or its disk."
             ) from error
+        except ValueError as error:
+            raise StoreError(f"{path / MANIFEST} is damaged: {error}. {self.remake(stage, digest)}") from error
+        return Artifact(path, self._manifest(text, stage, digest))
+
+    def _manifest(self, text: str, stage: str, digest: str) -> Manifest:
+        """Raises StoreError for what is no manifest of this artifact."""
+        place = self.place_of(stage, digest)
         try:
             manifest = Manifest.from_json(text)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise StoreError(f"{path / MANIFEST} is damaged: {error}. {_mend(path)}") from error
+            raise StoreError(f"{place}/{MANIFEST} is damaged: {error}. {self.remake(stage, digest)}") from error
         if (manifest.stage, manifest.digest) != (stage, digest):
             raise StoreError(
-                f"{path} holds the manifest of another artifact, {manifest.stage} {manifest.digest[:12]}. {_mend(path)}"
+                f"{place} holds the manifest of another artifact, {manifest.stage} {manifest.digest[:12]}. "
+                f"{self.remake(stage, digest)}"
             )
-        return Artifact(path, manifest)
+        return manifest
+
+    def place_of(self, stage: str, digest: str) -> str:
+        """For people: where the artifact of a digest lies, or would. Nothing is fetched. Raises as `path_of`."""
+        return str(self.path_of(stage, digest))
+
+    def remake(self, stage: str, digest: str) -> str:
+        """The mend of a damaged artifact."""
+        return f"Delete the folder {self.path_of(stage, digest)}: the next run makes it again."
 
     @contextmanager
     def building(self, stage: str, digest: str) -> Iterator[Path]:
@@ -103,8 +146,8 @@ class Store:
             place = self._full_place(full)
             raise StoreError(
                 f"the disk is full: the {stage} artifact {digest[:12]} could not be made, writing under {place} failed "
-                f"({free_space(place)}). Nothing half-written stays. Free some space there, or let SKILLSENGINE_HOME "
-                "name a folder on a larger disk, then run it again."
+                f"({free_space(place)}). Nothing half-written stays. Free some space there, or {self.full_mend}, then run it "
+                "again."
             ) from error
         finally:
             discard(folder, self._trash)
@@ -123,14 +166,7 @@ class Store:
         Raises StoreError: the folder is gone or holds what an artifact may not hold (links, a manifest of its own).
         """
         final = self.path_of(manifest.stage, manifest.digest)
-        if not building.is_dir():
-            raise StoreError(
-                f"{building} is gone: another attempt of {manifest.stage} {manifest.digest[:12]} has begun since and "
-                "cleared it away. This attempt stops; see how the other one ends."
-            )
-        files = dict(_entries(building))
-        created = manifest.created or datetime.now(UTC).isoformat(timespec="seconds")
-        manifest = replace(manifest, files=files, created=created)
+        manifest = sealed(building, manifest)
         write_durably(building / MANIFEST, manifest.to_json())
         flush_tree(building)
         _made(final.parent)
@@ -178,21 +214,141 @@ class Store:
         """A folder that outlives an attempt; it exists, empty at first."""
         return _made(self.root / "checkpoints" / _digest(digest))
 
+    @contextmanager
+    def keeping(self, digest: str, guard: Callable[[], None]) -> Iterator[tuple[Path, Callable[[Path], None]]]:
+        """While an attempt is at work: its `checkpoints`, and what it calls with a whole file or folder of them, to be kept.
+
+        `guard` raises LeaseLost if another attempt has taken over: then nothing is kept any more. Here they are kept where
+        they lie.
+        """
+        yield self.checkpoints(digest), lambda path: None
+
     def drop_checkpoints(self, digest: str) -> None:
         """Remove the checkpoints of a digest, once its artifact is published; does nothing if there are none."""
         discard(self.root / "checkpoints" / _digest(digest), self._trash)
 
-    def link_version(self, model: str, number: int, artifact: Artifact) -> Path:
+    def link_version(self, model: str, number: int, artifact: Artifact) -> str:
         """The link `versions/<model>/<number>`, made if missing. A link that leads to an artifact stays as it is."""
-        if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", model):
-            raise StoreError(f"`{model}` is no model's name: it becomes a folder of the store.")
+        _model(model)
         link = _made(self.root / "versions" / model) / str(number)
         if link.exists():
-            return link
+            return str(link)
         fresh = link.with_name(f".{number}.{uuid.uuid4().hex[:8]}")
         fresh.symlink_to(os.path.relpath(artifact.path, link.parent), target_is_directory=True)
         fresh.replace(link)
-        return link
+        return str(link)
+
+    def version_folder(self, place: str, digest: str | None) -> Path:
+        """The folder with the files of a version, from what the catalog holds of it: its `path`, its artifact's digest.
+
+        Raises ArtifactLost where the store has lost it, StoreError where it does not answer.
+        """
+        if (link := Path(place)).is_dir():
+            return link
+        artifact = self.get("register", digest) if digest else None
+        if artifact is None:
+            raise ArtifactLost(
+                f"the version's artifact {(digest or '')[:12]} is neither at {place} nor in the store {self.place}. Put it "
+                "back from a backup, or run its experiment again: the adapter is made anew."
+            )
+        return artifact.path
+
+    def write_named(self, name: str, text: str) -> str:
+        """Keep a text that may change under a name of its own (`reports/job-skills/7.html`), whole; returns its place.
+
+        Raises OSError where the store cannot be written.
+        """
+        path = self.root / name
+        _made(path.parent)
+        beside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+        try:
+            write_durably(beside, text)
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)
+        return str(path)
+
+    def read_named(self, name: str, at_most: int) -> bytes | None:
+        """The first bytes of what `write_named` has kept; None where there is nothing. Raises OSError."""
+        try:
+            with (self.root / name).open("rb") as file:
+                return file.read(at_most)
+        except FileNotFoundError:
+            return None
+
+    def drop_named(self, name: str) -> None:
+        """Remove the text of this name; does nothing if there is none. Raises OSError."""
+        (self.root / name).unlink(missing_ok=True)
+
+    def has_named(self, name: str) -> bool:
+        """Whether there is a text of this name."""
+        return (self.root / name).is_file()
+
+    def artifacts(self) -> list[tuple[str, str]]:
+        """(stage, digest) of all that is in the place of an artifact; `get` tells which are."""
+        stages = _folders(self.root / "artifacts")
+        return [(stage.name, made.name) for stage in stages for two in _folders(stage) for made in _folders(two)]
+
+    def made(self, stage: str, digest: str) -> float | None:
+        """When an artifact was published, or what is in its place was last changed, in epoch seconds; None where nothing is."""
+        folder = self.path_of(stage, digest)
+        for path in (folder / MANIFEST, folder):
+            try:
+                return path.stat().st_mtime
+            except FileNotFoundError:
+                continue
+        return None
+
+    def size_of(self, stage: str, digest: str) -> int:
+        """Bytes of all that is in the place of an artifact, whether it is one or not."""
+        return sum(path.lstat().st_size for _, path in tree(self.path_of(stage, digest)))
+
+    def take_out(self, stage: str, digest: str) -> None:
+        """Remove an artifact: in one step it is gone, then its files are; does nothing if there is none.
+
+        Its lease has to be held. Raises OSError where the store cannot be written.
+        """
+        discard(self.path_of(stage, digest), self._trash)
+
+    def leftovers(self) -> Iterator[Leftover]:
+        """What attempts have left, of live ones too: whoever removes one holds its digest's lease."""
+        for kind in ("building", "checkpoints"):
+            for folder in _folders(self.root / kind):
+                size, newest = _size_and_newest(folder)
+                digest = folder.name.partition(".")[0]
+                yield Leftover(f"{kind}/{folder.name}", digest, size, newest, partial(shutil.rmtree, folder))
+
+
+def sealed(building: Path, manifest: Manifest) -> Manifest:
+    """`manifest` with `files` and `created` of a finished folder. Raises StoreError as `Store.publish`."""
+    if not building.is_dir():
+        raise StoreError(
+            f"{building} is gone: another attempt of {manifest.stage} {manifest.digest[:12]} has begun since and "
+            "cleared it away. This attempt stops; see how the other one ends."
+        )
+    created = manifest.created or datetime.now(UTC).isoformat(timespec="seconds")
+    return replace(manifest, files=dict(_entries(building)), created=created)
+
+
+def _model(name: str) -> str:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name):
+        raise StoreError(f"`{name}` is no model's name: it becomes a folder of the store.")
+    return name
+
+
+def _folders(parent: Path) -> list[Path]:
+    if not parent.is_dir():
+        return []
+    return sorted(path for path in parent.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def _size_and_newest(folder: Path) -> tuple[int, float]:
+    """(bytes, time of the last write) of all that is in a folder."""
+    size, newest = 0, folder.stat().st_mtime
+    for _, path in tree(folder):
+        stat = path.lstat()
+        size, newest = size + stat.st_size, max(newest, stat.st_mtime)
+    return size, newest
 
 
 def _digest(text: str) -> str:
@@ -204,10 +360,6 @@ def _digest(text: str) -> str:
 def _made(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     return folder
-
-
-def _mend(path: Path) -> str:
-    return f"Delete the folder {path}: the next run makes it again."
 
 
 def _entries(folder: Path) -> Iterator[tuple[str, FileEntry]]:

@@ -75,7 +75,7 @@ def as_wandb(artifact: Artifact, experiment: str) -> Any:
     for name, entry in sorted(manifest.files.items()):
         if artifact.stage == "register" or (artifact.stage != "format" and entry.size <= SENT_BYTES):
             # Immutable: W&B would copy each file into its staging folder.
-            made.add_file(str(artifact.path / name), name=name, policy="immutable", skip_cache=True)
+            made.add_file(str(artifact.file(name)), name=name, policy="immutable", skip_cache=True)
         else:
             uri = f"skillsengine://{artifact.stage}/{artifact.digest}/{name}?sha256={entry.sha256}"
             made.add_reference(uri, name=name, checksum=False)

@@ -261,7 +261,7 @@ def test_a_report_that_cannot_be_written_is_told_and_fails_nothing(
         "the report of this run's version is not written; `skillsengine report tiny@latest` tries again"
         in caplog.messages
     )
-    assert "/reports/tiny: cannot be made: " in caplog.text
+    assert "/reports/tiny/1.html: cannot be written: Not a directory." in caplog.text
 
 
 @pytest.mark.parametrize("reported", ["success", "failed"])

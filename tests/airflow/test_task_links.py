@@ -65,7 +65,7 @@ def test_a_task_leads_to_what_it_has_made(registered: Any) -> None:
 def test_the_last_task_leads_to_the_report(registered: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from skillsengine.airflow import report
 
-    monkeypatch.setattr(report, "leave_report", lambda run: Path("/store/reports/tiny/1.html"))
+    monkeypatch.setattr(report, "leave_report", lambda run: "/store/reports/tiny/1.html")
     task = registered.get_task("report")
     task.execute(make_context(states={"format": "success"}))
     assert links(task) == ADDRESSES | {"Weights & Biases": ""}

@@ -60,7 +60,7 @@ def test_out_edited_and_back(command: Command, project: Path) -> None:
     assert kept is not None and said.code == 0, said.err
     assert said.out == (
         "2026-02: 4 ads newly labelled, 0 changed, 0 as before, 1 without labels left out; people have labelled 4 of its ads "
-        f"by now\nkept in {kept.path}\n"
+        f"by now\nkept in {kept.place}\n"
         "its scores are to be made again: skillsengine backfill tiny --from 2026-02 --to 2026-02\n"
     )
     said = command("annotate", "import", "tiny", "back.jsonl")

@@ -14,6 +14,9 @@ from skillsengine.spec.schema import Experiment
 from skillsengine.tracking import server
 from tests.doctor.airflow_server import answering, silent
 from tests.pipeline.project import tiny_experiment
+from tests.sources.servers import S3, moto_port, s3
+
+__all__ = ["moto_port", "s3"]
 
 KEY = "0123456789abcdef0123456789abcdef01234567"
 
@@ -48,6 +51,19 @@ def test_a_store_that_cannot_be_written(tmp_path: Path) -> None:
     assert (finding.level, finding.text) == (
         "problem", f"{tmp_path / '.skillsengine' / 'store'} cannot be written: Not a directory"
     )  # fmt: skip
+
+
+def test_a_store_in_a_bucket(s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SKILLSENGINE_STORE", s3.address("skills"))
+    cache = tmp_path / ".skillsengine" / "cache"
+    finding = _found(tmp_path, "store")
+    assert finding.level == "ok" and finding.text.startswith("s3://ads/skills: writable; converted bases in ")
+    assert s3.client.list_objects_v2(Bucket="ads")["KeyCount"] == 0, "what was written is removed"
+    cached = _found(tmp_path, "cache")
+    assert cached.level == "ok" and cached.text.startswith(f"{cache}: writable, ") and "at most 50.0 GB" in cached.text
+    monkeypatch.setenv("SKILLSENGINE_STORE", "s3://nowhere")
+    finding = _found(tmp_path, "store")
+    assert finding.level == "problem" and "there is no bucket `nowhere`" in finding.text
 
 
 def test_little_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

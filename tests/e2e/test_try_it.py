@@ -159,20 +159,20 @@ def test_a_run_that_waits_says_for_what_and_goes_on(tried: Platform, browser: Br
 
 
 def test_a_run_that_fails_says_why(tried: Platform, browser: Browser) -> None:
-    folder = tried.settings.home / "store" / "versions" / NAME / "1"
+    folder = (tried.settings.home / "store" / "versions" / NAME / "1").resolve()
     folder.rename(folder.with_name("away"))
     try:
         with page(browser):
             paste(browser, 1)
             wait_for("its failure", lambda: heading(browser) == "It failed", LONG)
-            assert "is no registered version" in browser.find("#answer .said").text
+            assert "is neither at" in browser.find("#answer .said").text
             keep_picture(browser.driver, "try-failed")
             log = browser.find("#answer a.out").get_attribute("href")
     finally:
         folder.with_name("away").rename(folder)
     assert f"/dags/{NAME}.try/runs/try__" in str(log)
     browser.driver.get(str(log))
-    browser.find("body", "is no registered version")
+    browser.find("body", "is neither at")
 
 
 def test_a_server_answers_at_once_and_a_run_for_what_it_does_not_serve(

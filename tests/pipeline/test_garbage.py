@@ -18,7 +18,7 @@ from skillsengine.settings import Settings
 from skillsengine.spec.schema import STAGES
 from skillsengine.stages.contract import Limit
 from skillsengine.storage.catalog import Catalog
-from skillsengine.storage.listing import Listed, listing, take_out
+from skillsengine.storage.listing import Listed, listing
 from skillsengine.storage.store import Store
 from tests.pipeline.project import make_project, tiny_experiment
 from tests.pipeline.whole import run_whole
@@ -135,7 +135,7 @@ def _remove(url: str, root: Path, artifact: Listed, line: Connection) -> None:
     lease = catalog.acquire_removal(artifact.digest)
     line.send(catalog.forget_artifact(artifact.digest, datetime.now(UTC), datetime.now(UTC)))
     line.recv()
-    take_out(Store(root), artifact)
+    Store(root).take_out(artifact.stage, artifact.digest)
     catalog.release(lease)
 
 

@@ -17,9 +17,10 @@ from skillsengine.reporting.report import (
     MOST_BYTES,
     ReportError,
     gather,
+    keep_report,
     make_report,
     render,
-    report_place,
+    report_name,
     write_report,
 )
 from tests.reporting.past import RECORDS, Past, metrics
@@ -246,8 +247,9 @@ def test_a_large_past_stays_below_the_limit(tmp_path: Path) -> None:
 
 
 def test_it_is_written_whole_or_not_at_all(past: Past, tmp_path: Path) -> None:
-    place = report_place(past.store, past.catalog.resolve("tiny", "1"))
-    assert place == past.settings.store_root / "reports" / "tiny" / "1.html"
+    version = past.catalog.resolve("tiny", "1")
+    assert keep_report(past.store, version, "<p>1") == str(past.settings.store_root / "reports" / "tiny" / "1.html")
+    assert past.store.read_named(report_name(version), 99) == b"<p>1"
     write_report(tmp_path / "a.html", "x")
     write_report(tmp_path / "a.html", "y")
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("a.html", "y")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from skillsengine.spec.masking import mask, names_secret
+from skillsengine.masking import mask, names_secret
 from tests.spec.support import GOOD, Folder
 
 HEX = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b"

@@ -10,7 +10,11 @@ import pytest
 from sqlalchemy import Engine, event
 
 from skillsengine.storage.catalog import Catalog
+from tests.sources.servers import moto_port, s3
+from tests.storage.stores import in_bucket, kept, store
 from tests.storage.support import Clock, pin
+
+__all__ = ["in_bucket", "kept", "moto_port", "s3", "store"]
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -15,7 +15,7 @@ import pytest
 from skillsengine.storage.artifact import Manifest
 from skillsengine.storage.catalog import Catalog, LeaseHeld
 from skillsengine.storage.gc import Fate, collect, decide
-from skillsengine.storage.listing import Listed, listing, take_out
+from skillsengine.storage.listing import Listed, listing
 from skillsengine.storage.owners import this_owner
 from skillsengine.storage.store import Store
 from tests.storage.support import pin
@@ -133,7 +133,7 @@ def _remove_slowly(url: str, store: Store, fate: Fate, line: Connection) -> None
     forgotten = catalog.forget_artifact(fate.artifact.digest, fate.used, NOW)
     line.send(forgotten)
     line.recv()
-    take_out(store, fate.artifact)
+    store.take_out(fate.artifact.stage, fate.artifact.digest)
     catalog.release(lease)
     line.send("gone")
     line.recv()

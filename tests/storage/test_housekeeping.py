@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,14 +14,10 @@ from skillsengine.storage.catalog import Catalog
 from skillsengine.storage.housekeeping import remove_leftovers, remove_old_logs, verify_sample
 from skillsengine.storage.owners import this_owner
 from skillsengine.storage.store import Store
+from tests.storage.stores import InBucket, Kept
 
 OLD = 30 * 24 * 3600.0
 NOW = 1_800_000_000.0
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "store")
 
 
 @pytest.fixture
@@ -36,10 +33,10 @@ def leave(folder: Path, age: float, size: int = 10) -> Path:
     return folder
 
 
-def publish(store: Store, digest: str, text: str = "rows") -> Path:
+def publish(store: Store, digest: str, text: str = "rows") -> None:
     with store.building("format", digest) as folder:
         (folder / "rows.jsonl").write_text(text)
-        return store.publish(folder, Manifest("format", 1, "all", digest, {}, {}, {})).path
+        store.publish(folder, Manifest("format", 1, "all", digest, {}, {}, {}))
 
 
 def test_old_leftovers_go_and_young_ones_stay(store: Store, catalog: Catalog) -> None:
@@ -78,26 +75,46 @@ def test_an_empty_home_has_nothing_to_do(store: Store, catalog: Catalog, tmp_pat
     assert remove_old_logs(tmp_path / "logs").names == ()
 
 
-def test_a_damaged_artifact_is_found_with_the_mend(store: Store) -> None:
-    whole, damaged = publish(store, "a" * 64), publish(store, "b" * 64)
+def test_a_damaged_artifact_is_found_with_the_mend(kept: Kept) -> None:
+    store, whole, damaged = kept.store, "a" * 64, "b" * 64
+    publish(store, whole)
+    publish(store, damaged)
     assert verify_sample(store, "2026-11-22").problems == ()
-    (damaged / "rows.jsonl").write_text("ROWS")
+    kept.alter("format", damaged, "rows.jsonl", "ROWS")
     found = verify_sample(store, "2026-11-22")
     assert found.checked == 2 and len(found.problems) == 1
     assert found.problems[0].startswith(f"format {'b' * 12}: rows.jsonl: its bytes were changed")
-    assert found.problems[0].endswith(f"Delete the folder {damaged}: the next run makes it again.")
-    (whole / "manifest.json").write_text("{")
+    assert found.problems[0].endswith(store.remake("format", damaged))
+    assert store.place_of("format", damaged) in found.problems[0]
+    kept.alter("format", whole, "manifest.json", "{")
     assert any("is damaged" in problem for problem in verify_sample(store, "2026-11-22").problems)
 
 
-def test_the_sample_is_another_one_each_day(store: Store) -> None:
-    paths = [publish(store, f"{index:02x}" * 32) for index in range(12)]
-    for path in paths:
-        (path / "rows.jsonl").write_text("ROWS")
+def test_the_sample_is_another_one_each_day(kept: Kept) -> None:
+    store = kept.store
+    for index in range(12):
+        publish(store, f"{index:02x}" * 32)
+        kept.alter("format", f"{index:02x}" * 32, "rows.jsonl", "ROWS")
     days = {day: verify_sample(store, day, count=3) for day in ("2026-11-22", "2026-11-23")}
     assert all(found.checked == 3 and len(found.problems) == 3 for found in days.values())
     assert set(days["2026-11-22"].problems) != set(days["2026-11-23"].problems)
     assert verify_sample(store, "2026-11-22", count=3) == days["2026-11-22"]
+
+
+def test_what_is_left_in_a_bucket_goes_once_it_is_old(in_bucket: InBucket, catalog: Catalog) -> None:
+    store, bucket = in_bucket.store, in_bucket.store.bucket
+    publish(store, "a" * 64)
+    unfinished, checkpoints = f"artifacts/format/bb/{'b' * 64}", f"checkpoints/{'c' * 64}"
+    for key in (f"{unfinished}/{'0' * 64}/rows.jsonl", f"{checkpoints}/checkpoint-5/kept.json"):
+        bucket.write(key, b"x" * 10)
+    assert remove_leftovers(store, catalog).names == (), "they are young"
+    later = time.time() + OLD
+    lease = catalog.acquire("b" * 64, this_owner(), 600)
+    removed = remove_leftovers(store, catalog, now=later)
+    assert removed.names == (checkpoints,) and removed.bytes == 10
+    catalog.release(lease)
+    assert remove_leftovers(store, catalog, now=later).names == (unfinished,)
+    assert [found.key.split("/")[3] for found in bucket.list()] == ["a" * 64] * 2
 
 
 def test_old_logs_go(tmp_path: Path) -> None:

@@ -1,24 +1,21 @@
-"""The store on a real disk: what is published is whole, found again, and never changed."""
+"""The store, on a real disk and on a real S3 server: what is published is whole, found again, and never changed."""
 
 from __future__ import annotations
 
 import json
 import shutil
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from skillsengine.storage.artifact import Artifact
 from skillsengine.storage.store import Store, StoreError
+from tests.storage.stores import InFolder, Kept
 from tests.storage.support import at_once, manifest
 
 DIGEST = "ab" * 32
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "store")
 
 
 def publish(store: Store, digest: str = DIGEST, text: str = "row\n") -> Artifact:
@@ -29,19 +26,23 @@ def publish(store: Store, digest: str = DIGEST, text: str = "row\n") -> Artifact
         return store.publish(folder, manifest(digest))
 
 
-def test_a_published_artifact_is_found_with_its_files(store: Store) -> None:
-    assert store.get("format", DIGEST) is None
-    publish(store)
+def test_a_published_artifact_is_found_with_its_files(kept: Kept) -> None:
+    assert kept.store.get("format", DIGEST) is None
+    publish(kept.store)
+    store = kept.elsewhere()
     found = store.get("format", DIGEST)
     assert found is not None
-    assert found.path == store.root / "artifacts" / "format" / "ab" / DIGEST
+    assert store.place_of("format", DIGEST) == f"{store.place}/artifacts/format/ab/{DIGEST}"
+    assert store.artifacts() == [("format", DIGEST)]
     assert found.file("rows.jsonl").read_text() == "row\n"
     assert found.summary == {"rows": 2}
     assert sorted(found.manifest.files) == ["deep/er/x.bin", "rows.jsonl"]
     assert found.manifest.files["deep/er/x.bin"].size == 3_000_000
     assert found.manifest.created.endswith("+00:00")
+    assert (found.path / "deep" / "er" / "x.bin").read_bytes() == b"\0" * 3_000_000
+    assert found.part("deep") == found.path / "deep"
     assert store.verify(found) == []
-    assert not [p for p in (store.root / "building").iterdir() if p.name != ".trash"]
+    assert not [p for p in (kept.store.root / "building").iterdir() if p.name != ".trash"]
 
 
 def test_making_a_store_touches_nothing(store: Store) -> None:
@@ -81,37 +82,57 @@ def test_many_processes_publish_the_same_digest(store: Store) -> None:
 @pytest.mark.parametrize(
     ("harm", "problem"),
     [
-        (lambda p: (p / "rows.jsonl").write_text("raw\n"), "rows.jsonl: its bytes were changed (sha256 "),
-        (lambda p: (p / "rows.jsonl").write_text("longer\n"), "rows.jsonl: has 7 bytes, the manifest says 4"),
-        (lambda p: (p / "rows.jsonl").unlink(), "rows.jsonl: missing"),
-        (lambda p: (p / "new.txt").write_text(""), "new.txt: is not in the manifest"),
-        (lambda p: ((p / "rows.jsonl").unlink(), (p / "rows.jsonl").symlink_to("deep")), "rows.jsonl: is a link now"),
+        (
+            lambda kept: kept.alter("format", DIGEST, "rows.jsonl", "raw\n"),
+            "rows.jsonl: its bytes were changed (sha256 ",
+        ),
+        (
+            lambda kept: kept.alter("format", DIGEST, "rows.jsonl", "longer\n"),
+            "rows.jsonl: has 7 bytes, the manifest says 4",
+        ),
+        (lambda kept: kept.lose("format", DIGEST, "rows.jsonl"), "rows.jsonl: missing"),
+        (lambda kept: kept.add("format", DIGEST, "new.txt"), "new.txt: is not in the manifest"),
     ],
 )
-def test_verify_finds_what_was_tampered_with(store: Store, harm: object, problem: str) -> None:
-    artifact = publish(store)
-    harm(artifact.path)  # type: ignore[operator]
-    (found,) = store.verify(artifact)
+def test_verify_finds_what_was_tampered_with(kept: Kept, harm: Callable[[Kept], None], problem: str) -> None:
+    artifact = publish(kept.store)
+    harm(kept)
+    (found,) = kept.store.verify(artifact)
     assert found.startswith(problem)
 
 
-def test_a_damaged_manifest_is_named_with_the_mend(store: Store) -> None:
+def test_a_file_that_became_a_link_is_found(tmp_path: Path) -> None:
+    store = Store(tmp_path)
     artifact = publish(store)
-    whole = (artifact.path / "manifest.json").read_text()
-    for damaged in (whole[: len(whole) // 2], "[]", '{"files": {}}'):
-        (artifact.path / "manifest.json").write_text(damaged)
-        with pytest.raises(StoreError, match=r"manifest\.json is damaged: .*Delete the folder .*the next run makes it"):
+    (artifact.path / "rows.jsonl").unlink()
+    (artifact.path / "rows.jsonl").symlink_to("deep")
+    assert store.verify(artifact) == ["rows.jsonl: is a link now"]
+
+
+def test_a_damaged_manifest_is_named_with_the_mend(kept: Kept) -> None:
+    store, whole = kept.store, publish(kept.store).manifest.to_json()
+    mend = "Delete the folder " if isinstance(kept, InFolder) else "Delete the objects below s3://talent/skills/store/"
+    outside = {**json.loads(whole), "files": {"../../x": {"sha256": "0", "size": 1}}}
+    for damaged in (whole[: len(whole) // 2], "[]", '{"files": {}}', json.dumps(outside)):
+        kept.alter("format", DIGEST, "manifest.json", damaged)
+        with pytest.raises(StoreError, match=rf"manifest\.json is damaged: .*{mend}.*the next run makes it") as caught:
             store.get("format", DIGEST)
-    (artifact.path / "manifest.json").write_text(json.dumps(json.loads(whole) | {"digest": "cd" * 32}))
+    assert "it lists a file outside of the artifact, '../../x'" in str(caught.value)
+    kept.alter("format", DIGEST, "manifest.json", json.dumps(json.loads(whole) | {"digest": "cd" * 32}))
     with pytest.raises(StoreError, match="holds the manifest of another artifact, format cdcdcdcdcdcd"):
         store.get("format", DIGEST)
-
-
-def test_a_folder_without_manifest_is_replaced(store: Store) -> None:
-    artifact = publish(store, text="old\n")
-    (artifact.path / "manifest.json").unlink()
+    kept.forget("format", DIGEST)
     assert store.get("format", DIGEST) is None
-    assert publish(store, text="new\n").file("rows.jsonl").read_text() == "new\n"
+
+
+def test_what_has_no_manifest_does_not_exist_and_is_made_anew(kept: Kept) -> None:
+    publish(kept.store, text="old\n")
+    kept.lose("format", DIGEST, "manifest.json")
+    assert kept.store.get("format", DIGEST) is None
+    assert publish(kept.store, text="new\n").file("rows.jsonl").read_text() == "new\n"
+    found = kept.elsewhere().get("format", DIGEST)
+    assert found is not None
+    assert found.file("rows.jsonl").read_text() == "new\n"
 
 
 def test_what_an_artifact_may_not_hold(store: Store, tmp_path: Path) -> None:
@@ -186,23 +207,59 @@ def test_checkpoints_outlive_an_attempt_until_they_are_dropped(store: Store) -> 
     assert list(store.checkpoints(DIGEST).iterdir()) == []
 
 
-def test_a_version_is_linked_relatively_and_once(store: Store, tmp_path: Path) -> None:
+def test_a_version_is_linked_relatively_and_once(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
     artifact = publish(store)
-    link = store.link_version("job-skills", 7, artifact)
+    link = Path(store.link_version("job-skills", 7, artifact))
     assert link == store.root / "versions" / "job-skills" / "7"
     assert not link.readlink().is_absolute()
     assert link.resolve() == artifact.path.resolve()
-    assert store.link_version("job-skills", 7, publish(store, "cd" * 32)).resolve() == artifact.path.resolve()
+    assert Path(store.link_version("job-skills", 7, publish(store, "cd" * 32))).resolve() == artifact.path.resolve()
     moved = store.root.rename(tmp_path / "moved")
     assert (moved / "versions" / "job-skills" / "7" / "rows.jsonl").read_text() == "row\n"
     with pytest.raises(StoreError, match=r"`\.\./x` is no model's name"):
         store.link_version("../x", 1, artifact)
 
 
-def test_a_link_that_leads_nowhere_is_mended(store: Store) -> None:
+def test_a_link_that_leads_nowhere_is_mended(tmp_path: Path) -> None:
+    store = Store(tmp_path)
     first = publish(store)
-    link = store.link_version("job-skills", 1, first)
+    link = Path(store.link_version("job-skills", 1, first))
     shutil.rmtree(first.path)
     again = publish(store, "cd" * 32)
     store.link_version("job-skills", 1, again)
     assert link.resolve() == again.path.resolve()
+
+
+def test_a_version_is_found_by_its_digest_where_its_place_is_not(kept: Kept) -> None:
+    with kept.store.building("register", DIGEST) as folder:
+        (folder / "version.json").write_text("{}")
+        artifact = kept.store.publish(folder, manifest(DIGEST, "register"))
+    place = kept.store.link_version("job-skills", 1, artifact)
+    for told in (place, "/nowhere/versions/job-skills/1", "s3://gone/artifacts/register/x"):
+        assert (kept.elsewhere().version_folder(told, DIGEST) / "version.json").read_text() == "{}"
+    with pytest.raises(StoreError) as caught:
+        kept.store.version_folder("/nowhere/1", "cd" * 32)
+    assert str(caught.value) == (
+        f"the version's artifact cdcdcdcdcdcd is neither at /nowhere/1 nor in the store {kept.store.place}. Put it back from a "
+        "backup, or run its experiment again: the adapter is made anew."
+    )
+
+
+def test_what_is_taken_out_is_gone_and_can_be_made_anew(kept: Kept) -> None:
+    publish(kept.store)
+    publish(kept.store, "cd" * 32)
+    for _ in range(2):
+        kept.elsewhere().take_out("format", DIGEST)
+        assert kept.store.get("format", DIGEST) is None
+        assert kept.store.artifacts() == [("format", "cd" * 32)]
+    assert publish(kept.store, text="new\n").file("rows.jsonl").read_text() == "new\n"
+
+
+def test_texts_of_a_name_are_replaced_whole(kept: Kept) -> None:
+    name = "reports/job-skills/7.html"
+    assert not kept.store.has_named(name) and kept.store.read_named(name, 9) is None
+    assert kept.store.write_named(name, "<p>1") == f"{kept.store.place}/{name}"
+    kept.store.write_named(name, "<p>ä")
+    assert kept.elsewhere().has_named(name)
+    assert kept.elsewhere().read_named(name, 99) == "<p>ä".encode() and kept.store.read_named(name, 3) == b"<p>"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import quote
 
-from skillsengine.spec.masking import mask, mask_shapes
+from skillsengine.masking import mask, mask_shapes
 
 Event = Literal["failure", "deadline", "verdict"]
 

@@ -25,6 +25,7 @@ from skillsengine.reporting.figures.verdict import Verdict, verdict
 from skillsengine.settings import Settings
 from skillsengine.storage.artifact import Artifact
 from skillsengine.storage.catalog import Catalog, CellRow, VersionRow
+from skillsengine.storage.opening import open_store
 from skillsengine.storage.store import Store
 
 PAGE = 10
@@ -108,7 +109,7 @@ def compare_view(found: Readable, ask: Ask, access: Access, catalog: Catalog, se
     ask = ask.model_copy(update={"a": a and a.number, "b": b and b.number})
     if a is None or b is None or a.number == b.number:
         return CompareView(found, ask, a, b, None, None, (), {}, (), None)
-    scored, store = scored_on(found, catalog), Store(settings.store_root)
+    scored, store = scored_on(found, catalog), open_store(settings)
     common = _common(scored, a, b)
     partition = ask.partition or next((key for key, labelled in common.items() if labelled), next(iter(common), ""))
     ask = ask.model_copy(update={"partition": partition})
@@ -136,7 +137,7 @@ def all_disagreements(found: Readable, ask: Ask, catalog: Catalog, settings: Set
     """Every ad on which the two disagree, of all pages, without its text. Raises HTTPException 404 where there is nothing to
     compare."""
     a, b = _versions(found, ask)
-    scored, store = scored_on(found, catalog), Store(settings.store_root)
+    scored, store = scored_on(found, catalog), open_store(settings)
     common = _common(scored, a, b) if a and b else {}
     if a is None or b is None or ask.partition not in common:
         raise HTTPException(404, "There is no such partition that both of these versions were scored on.")
@@ -247,7 +248,7 @@ class _Evaluated:
 def _pairing(store: Store, cell_a: CellRow, cell_b: CellRow, a: str, b: str) -> Pairing:
     """Raises FigureMissing where the store has lost one of the evaluations, also of a pair that was worked out before."""
     found = [_evaluation(cell, name, store) for cell, name in ((cell_a, a), (cell_b, b))]
-    ours, theirs = (_Evaluated(each.path, each) for each in found)
+    ours, theirs = (_Evaluated(each.folder, each) for each in found)
     with _ONE_AT_A_TIME:
         return _worked_out(ours, theirs, a, b)
 

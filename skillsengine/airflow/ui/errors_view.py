@@ -18,6 +18,7 @@ from skillsengine.reporting.figures.scores import Block, Score, score, scores_of
 from skillsengine.reporting.figures.versions import VersionScore
 from skillsengine.settings import Settings
 from skillsengine.storage.catalog import Catalog, CellRow, VersionRow
+from skillsengine.storage.opening import open_store
 from skillsengine.storage.store import Store
 
 PAGE = 10
@@ -99,7 +100,7 @@ def errors_view(found: Readable, ask: Ask, catalog: Catalog, settings: Settings)
     cell = scored.cell(row, partition, catalog) if row and partition in partitions else None
     shown = None
     if row is not None and cell is not None and cell.metrics.get("labelled_rows"):
-        store = Store(settings.store_root)
+        store = open_store(settings)
         shown = or_missing(lambda: _errors(row, cell, store, ask))
         if isinstance(shown, Errors):
             ask = ask.model_copy(update={"page": max(1, min(ask.page, -(-shown.wrong_ads // PAGE)))})
@@ -131,7 +132,7 @@ def all_errors(found: Readable, ask: Ask, catalog: Catalog, settings: Settings) 
     partition = ask.partition or _partition(row, partitions)
     if row is None or not partitions.get(partition):
         raise HTTPException(404, "There is no score with labels of this version on this partition.")
-    cell, store = scored.cell(row, partition, catalog), Store(settings.store_root)
+    cell, store = scored.cell(row, partition, catalog), open_store(settings)
     lines = or_missing(lambda: chosen_lines(error_lines(row, cell, store), ask.choice, cell, store))
     if isinstance(lines, Missing):
         raise HTTPException(404, lines.why)

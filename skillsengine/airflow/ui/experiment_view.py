@@ -17,10 +17,10 @@ from skillsengine.reporting.figures.scores import Score
 from skillsengine.reporting.figures.training import training
 from skillsengine.reporting.figures.verdict import Verdict, verdict
 from skillsengine.reporting.figures.versions import Versions, VersionScore
-from skillsengine.reporting.report import kept_report
+from skillsengine.reporting.report import report_name
 from skillsengine.settings import Settings
 from skillsengine.storage.catalog import Catalog, VersionRow
-from skillsengine.storage.store import Store
+from skillsengine.storage.opening import open_store
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def _version(score: VersionScore, row: VersionRow, experiment: str) -> VersionVi
 
 
 def _told_of(row: VersionRow, shown: Versions, catalog: Catalog, settings: Settings) -> Chosen:
-    store = Store(settings.store_root)
+    store = open_store(settings)
     trained = or_missing(lambda: training(row, store, catalog))
     traced = or_missing(lambda: descent(row, store, catalog, settings))
     return Chosen(
@@ -103,7 +103,7 @@ def _told_of(row: VersionRow, shown: Versions, catalog: Catalog, settings: Setti
         loss=trained if isinstance(trained, Missing) else charts.loss(trained),
         throughput=None if isinstance(trained, Missing) else charts.throughput(trained),
         lengths=or_missing(lambda: charts.token_lengths(lengths(row, store))),
-        has_report=kept_report(store, row).is_file(),
+        has_report=store.has_named(report_name(row)),
     )
 
 

@@ -14,8 +14,9 @@ from skillsengine.airflow.ui.access import Asking, checked_name
 from skillsengine.airflow.ui.installation import Installed, Records
 from skillsengine.airflow.ui.readable import runs_readable
 from skillsengine.airflow.ui.shield import SANDBOX
-from skillsengine.reporting.report import MOST_BYTES, kept_report
-from skillsengine.storage.store import Store
+from skillsengine.reporting.report import MOST_BYTES, report_name
+from skillsengine.storage.opening import open_store
+from skillsengine.storage.store import StoreError
 
 router = APIRouter()
 
@@ -35,15 +36,16 @@ def report(
         raise HTTPException(404, f"No version of {found.model} is registered yet, so there is no report.")
     row = found.rows[number]
     try:
-        with kept_report(Store(settings.store_root), row).open("rb") as file:
-            page = file.read(MOST_BYTES + 1)
-    except OSError as error:
+        page = open_store(settings).read_named(report_name(row), MOST_BYTES + 1)
+    except (OSError, StoreError) as error:
+        raise HTTPException(404, f"The report of {row.name} cannot be read from the store: {error}") from error
+    if page is None:
         raise HTTPException(
             404,
             f"The API server finds no report of {row.name} in the store. A retrain run in Airflow leaves one with its last "
             f"task; `skillsengine report {row.name}` writes one of what is there. If there should be one, see that the API "
-            "server has the workers' SKILLSENGINE_HOME.",
-        ) from error
+            "server has the workers' SKILLSENGINE_HOME and SKILLSENGINE_STORE.",
+        )
     if len(page) > MOST_BYTES:
         raise HTTPException(404, f"What stands in the place of the report of {row.name} is too large to be one.")
     return HTMLResponse(page, headers={"Content-Security-Policy": SANDBOX})

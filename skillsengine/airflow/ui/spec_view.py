@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from skillsengine.airflow.dagfile import Compiled
+from skillsengine.masking import mask_line
 from skillsengine.settings import Settings, SettingsError
 from skillsengine.spec.errors import SpecError
 from skillsengine.spec.load import load_spec, resolved
 from skillsengine.spec.located import located, values_of
-from skillsengine.spec.masking import mask_line
 from skillsengine.spec.source import dotted
 from skillsengine.spec.text import split_lines
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from difflib import unified_diff
 from typing import Any
 
+from skillsengine.masking import mask
 from skillsengine.pipeline.consequences import consequences
 from skillsengine.pipeline.stored import StoredSpec, departures, made_then, stored_spec
 from skillsengine.reporting.figures.plain import FigureMissing, Table
 from skillsengine.settings import Settings
 from skillsengine.spec.compare import Change, compare
 from skillsengine.spec.load import resolved
-from skillsengine.spec.masking import mask
 from skillsengine.spec.text import printable, split_lines
 from skillsengine.storage.catalog import CatalogError, VersionRow
 from skillsengine.storage.store import Store

@@ -8,11 +8,11 @@ from typing import Any
 
 import yaml
 
+from skillsengine.masking import mask_line
 from skillsengine.pipeline.provenance import spec_file
 from skillsengine.settings import Settings, SettingsError
 from skillsengine.spec.errors import SpecError
 from skillsengine.spec.load import load_spec, resolved
-from skillsengine.spec.masking import mask_line
 from skillsengine.spec.text import split_lines
 
 
