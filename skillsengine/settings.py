@@ -7,6 +7,7 @@
 | `SKILLSENGINE_CATALOG` | SQLAlchemy address of the catalog | SQLite in the home |
 | `SKILLSENGINE_DATA_ROOTS` | further folders a spec may read from, joined by the path separator | none |
 | `SKILLSENGINE_AIRFLOW_URL` | address of Airflow's API, for links and run notes; `http://user:password@host` where it asks for a login | none |
+| `SKILLSENGINE_AIRFLOW_LOGIN_FILE` | the file with that login, `user:password`, which then does not stand in the address | none |
 | `SKILLSENGINE_ENV` | name of the overlay `experiments/_env/<name>.yaml` that is laid over every spec | none |
 | `SKILLSENGINE_SERVE_URL` | address of a `skillsengine serve` that the page *Try it* asks: `http://host:8090` | none: a run in Airflow answers |
 | `SKILLSENGINE_SERVE_TOKEN_FILE` | the file with that server's token, the one that it was given as `--token-file` | none |
@@ -17,7 +18,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 OVERLAYS = "_env"
 """Folder of the overlays, in `experiments/`."""
@@ -107,7 +108,7 @@ def load_settings(project: Path | None = None) -> Settings:
     home = Path(os.environ.get("SKILLSENGINE_HOME") or project / ".skillsengine").resolve()
     roots = tuple(Path(p).resolve() for p in os.environ.get("SKILLSENGINE_DATA_ROOTS", "").split(os.pathsep) if p)
     catalog = os.environ.get("SKILLSENGINE_CATALOG") or f"sqlite:///{home / 'catalog.db'}"
-    airflow_url = os.environ.get("SKILLSENGINE_AIRFLOW_URL") or None
+    airflow_url = _with_login(os.environ.get("SKILLSENGINE_AIRFLOW_URL"))
     token_file = os.environ.get("SKILLSENGINE_SERVE_TOKEN_FILE")
     return Settings(
         project,
@@ -120,6 +121,25 @@ def load_settings(project: Path | None = None) -> Settings:
         serve_url=os.environ.get("SKILLSENGINE_SERVE_URL") or None,
         serve_token_file=Path(token_file).resolve() if token_file else None,
     )
+
+
+def _with_login(url: str | None) -> str | None:
+    """`url` with the login of SKILLSENGINE_AIRFLOW_LOGIN_FILE. Raises SettingsError if that file holds none."""
+    file = os.environ.get("SKILLSENGINE_AIRFLOW_LOGIN_FILE")
+    if not url or not file:
+        return url or None
+    try:
+        user, found, password = Path(file).read_text(encoding="utf-8").strip().partition(":")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(
+            f"SKILLSENGINE_AIRFLOW_LOGIN_FILE={file}: cannot be read ({error}). Name a file that holds `user:password`, or "
+            "unset the variable."
+        ) from error
+    if not (user and found and password):
+        raise SettingsError(f"SKILLSENGINE_AIRFLOW_LOGIN_FILE={file}: there is no `user:password` in it. Write one.")
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return parts._replace(netloc=f"{quote(user, safe='')}:{quote(password, safe='')}@{host}").geturl()
 
 
 def without_login(url: str) -> str:
