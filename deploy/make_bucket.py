@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from urllib.parse import urlsplit
 
 import botocore.exceptions
@@ -20,7 +21,7 @@ def main() -> None:
         if error.response["Error"]["Code"] != "404":
             raise
         client.create_bucket(Bucket=store.netloc)
-        print(f"made the bucket {store.netloc}")
+        sys.stdout.write(f"made the bucket {store.netloc}\n")
 
 
 if __name__ == "__main__":

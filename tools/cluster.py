@@ -1,38 +1,46 @@
 """The topology of compose.yaml as plain processes on this machine: `.venv/bin/python -m tools.cluster up|demo|status|down`.
 
 Commands and settings are those of compose.yaml, deploy/ and the Dockerfile. What differs from the containers is what `replaced`
-gives and `_PART` says: addresses, ports and paths, the workers' names (in containers, host names), and moto in the place of the S3
-server's image. PostgreSQL and redis-server must be installed (`apt-get install postgresql redis-server`); as root, PostgreSQL runs
-as the user `postgres`.
+gives and `_PART` says: addresses, ports and paths, the workers' names (in containers, host names), and moto in the place of the
+S3 server's image. PostgreSQL and redis-server must be installed (`apt-get install postgresql redis-server`); as root,
+PostgreSQL runs as the user `postgres`.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import importlib.util
 import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import psutil
 
 from skillsengine.airflow.client import AirflowClient
+from tools.cluster_machine import (
+    ClusterError,
+    answers,
+    as_user,
+    end_all,
+    free_ports,
+    login_packages,
+    postgres_bin,
+    postgres_user,
+    program,
+)
 from tools.composed import read_services
-from tools.lock import BESIDE, PYTHONS, lock_name
 
 PROJECT = Path(__file__).resolve().parent.parent
 AIRFLOW = ("api-server", "scheduler", "dag-processor", "triggerer", "default-worker", "gpu-worker")
 """The parts of Airflow, in the order in which they start."""
 PARTS = ("postgres", "redis", "s3", *AIRFLOW)
+_LISTENING = ("postgres", "redis", "s3", "api-server")
 _PASSED = ("LANG", "LC_ALL", "TMPDIR", "OMP_NUM_THREADS", "OMP_WAIT_POLICY", "HF_HUB_OFFLINE", "TZ")
 """What the caller's environment hands on; a container gets none of it."""
 _PART = {
@@ -44,15 +52,11 @@ _START_SECONDS = 300.0
 _STOP_SECONDS = 20.0
 
 
-class ClusterError(Exception):
-    """A part is missing on this machine or does not start; the text says which, and where its log is."""
-
-
 class Cluster:
     """The parts of one cluster, whose state, logs and secrets are in `folder`.
 
-    `project` holds `experiments/`, `dags/` and data; `packages` is a folder with FAB, for Pythons that lack it. `more` is added to
-    every part's environment.
+    `project` holds `experiments/`, `dags/` and data; `packages` is a folder with FAB, for Pythons that lack it. `more` is added
+    to every part's environment.
     """
 
     def __init__(
@@ -62,7 +66,7 @@ class Cluster:
         self.services, self._more = read_services(PROJECT), dict(more or {})
         self._file = self.folder / "cluster.json"
         kept = json.loads(self._file.read_text(encoding="utf-8")) if self._file.exists() else {}
-        self.ports: dict[str, int] = kept.get("ports") or dict(zip(("postgres", "redis", "s3", "api-server"), _free(4)))
+        self.ports: dict[str, int] = kept.get("ports") or dict(zip(_LISTENING, free_ports(4), strict=True))
         self._started: dict[str, list[float]] = kept.get("started", {})
         """Part -> pid, and when that process began."""
         self._children: dict[int, subprocess.Popen[bytes]] = {}
@@ -118,7 +122,7 @@ class Cluster:
         paths = [str(PROJECT), *([str(self._packages)] if self._packages else [])]
         return found | {
             "HOME": str(self.home),
-            "PATH": f"{Path(sys.executable).parent}:{_postgres_bin()}:{os.environ['PATH']}",
+            "PATH": f"{Path(sys.executable).parent}:{postgres_bin()}:{os.environ['PATH']}",
             "PYTHONPATH": os.pathsep.join(paths),
             "NO_PROXY": "127.0.0.1,localhost",
             "no_proxy": "127.0.0.1,localhost",
@@ -177,12 +181,12 @@ class Cluster:
         if part == "postgres":
             self._start_postgres()
         elif part == "redis":
-            self._popen(part, [_program("redis-server"), str(self._redis_conf())], self.environment(part))
-            self._wait(part, lambda: _answers(self.ports["redis"]))
+            self._popen(part, [program("redis-server"), str(self._redis_conf())], self.environment(part))
+            self._wait(part, lambda: answers(self.ports["redis"]))
         elif part == "s3":
             command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self.ports["s3"])]
             self._popen(part, command, self.environment(part))
-            self._wait(part, lambda: _answers(self.ports["s3"]))
+            self._wait(part, lambda: answers(self.ports["s3"]))
         else:
             command = [sys.executable, "-P", "-m", *self.services[part].command, *_PART.get(part, ())]
             self._popen(part, command, self.environment(part))
@@ -197,7 +201,7 @@ class Cluster:
             family = [process, *process.children(recursive=True)]
             process.send_signal(signal.SIGINT if part == "postgres" and sig == signal.SIGTERM else sig)
             self._reap(process, seconds)
-            _end(family)
+            end_all(family)
         self._forget(part)
 
     def kill(self, part: str) -> list[psutil.Process]:
@@ -207,7 +211,7 @@ class Cluster:
             raise ClusterError(f"{part} does not run")
         process.suspend()  # or it starts others while its children are counted
         family = [process, *process.children(recursive=True)]
-        _end(family)
+        end_all(family)
         self._reap(process, _STOP_SECONDS)
         self._forget(part)
         return family
@@ -226,10 +230,14 @@ class Cluster:
 
     # --- how
 
+    def _for_scripts(self, part: str) -> dict[str, str]:
+        """For those of deploy/, which read secrets themselves."""
+        return self.environment(part) | {"SECRETS": str(self.secrets)}
+
     def _start_postgres(self) -> None:
         data, port, new = self._postgres_folder(), self.ports["postgres"], False
-        env, user = self.environment("postgres"), _postgres_user()
-        bin_ = _postgres_bin()
+        env, user = self.environment("postgres"), postgres_user()
+        bin_ = postgres_bin()
         superuser = (self.secrets / "postgres_password").read_text(encoding="utf-8")
         if not (data / "PG_VERSION").exists():
             new = True
@@ -257,12 +265,13 @@ class Cluster:
         ready = [f"{bin_}/pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)]
         self._wait("postgres", lambda: subprocess.run(ready, check=False).returncode == 0)
         if new:
-            login = {"PGHOST": "127.0.0.1", "PGPORT": str(port), "PGPASSWORD": superuser, "SECRETS": str(self.secrets)}
-            self._run(["bash", str(PROJECT / "deploy" / "postgres-roles.sh")], env | login, "postgres")
+            login = {"PGHOST": "127.0.0.1", "PGPORT": str(port), "PGPASSWORD": superuser}
+            script = ["bash", str(PROJECT / "deploy" / "postgres-roles.sh")]
+            self._run(script, self._for_scripts("postgres") | login, "postgres")
 
     def _postgres_folder(self) -> Path:
         """Where its user can reach it: root's folders may be closed to him."""
-        user = _postgres_user()
+        user = postgres_user()
         if user is None:
             folder = self.folder / "postgres"
         else:
@@ -285,7 +294,7 @@ class Cluster:
         with self.log(part).open("ab") as out:
             child = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, env=dict(env), cwd="/",
-                start_new_session=True, **_as(user),
+                start_new_session=True, **as_user(user),
             )  # fmt: skip
         self._children[child.pid] = child
         self._started[part] = [child.pid, psutil.Process(child.pid).create_time()]
@@ -296,7 +305,7 @@ class Cluster:
         with self.log(log).open("ab") as out:
             code = subprocess.run(
                 command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, env=dict(env), cwd="/",
-                start_new_session=True, check=False, **_as(user),
+                start_new_session=True, check=False, **as_user(user),
             ).returncode  # fmt: skip
         if code:
             raise ClusterError(f"`{' '.join(command[:2])}` ended with {code}.\n{self._last_lines(log)}")
@@ -328,63 +337,6 @@ class Cluster:
 
     def _save(self) -> None:
         self._file.write_text(json.dumps({"ports": self.ports, "started": self._started}), encoding="utf-8")
-
-
-def login_packages(folder: Path) -> Path | None:
-    """Where FAB's auth manager is: None if this Python has it, else `folder`, into which pip puts what its lock names."""
-    if importlib.util.find_spec("flask_appbuilder") is not None:
-        return None
-    if not folder.exists():
-        new = folder.with_name(f"{folder.name}.new")
-        command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(new)]
-        subprocess.run([*command, "-r", str(PROJECT / "locks" / lock_name(PYTHONS[0], BESIDE))], check=True)
-        new.rename(folder)
-    return folder
-
-
-def _end(processes: Sequence[psutil.Process]) -> None:
-    for process in processes:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()
-
-
-def _as(user: str | None) -> dict[str, Any]:
-    return {} if user is None else {"user": user, "group": user, "extra_groups": []}
-
-
-def _free(count: int) -> list[int]:
-    """Ports of loopback that nobody listens on."""
-    with contextlib.ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
-
-
-def _answers(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def _program(name: str) -> str:
-    found = shutil.which(name)
-    if found is None:
-        raise ClusterError(f"{name} is not on this machine. Install it: apt-get install {name}")
-    return found
-
-
-def _postgres_bin() -> str:
-    """The folder of the newest PostgreSQL; Debian keeps it out of PATH."""
-    versions = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
-    found = str(versions[-1]) if versions else shutil.which("initdb")
-    if found is None:
-        raise ClusterError("PostgreSQL is not on this machine. Install it: apt-get install postgresql")
-    return str(Path(found).parent)
-
-
-def _postgres_user() -> str | None:
-    """Whom PostgreSQL runs as: it refuses root."""
-    return "postgres" if os.geteuid() == 0 else None
 
 
 def main() -> None:

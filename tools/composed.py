@@ -1,5 +1,5 @@
-"""compose.yaml as what each service runs: its command, its environment, its secrets. What tools/cluster.py starts as processes and
-tests/docker checks."""
+"""compose.yaml as what each service runs: its command, its environment, its secrets. What tools/cluster.py starts as processes
+and tests/docker checks."""
 
 from __future__ import annotations
 

@@ -37,7 +37,9 @@ def mounts(service: Service) -> list[list[str]]:
 
 
 def each(*names: str) -> Any:
-    return pytest.mark.parametrize("service", [SERVICES[name] for name in names or SERVICES], ids=lambda found: found.name)
+    return pytest.mark.parametrize(
+        "service", [SERVICES[name] for name in names or SERVICES], ids=lambda found: found.name
+    )
 
 
 def test_all_parts_are_there() -> None:
@@ -107,11 +109,13 @@ def test_one_gpu_one_training() -> None:
     assert gpu.environment["AIRFLOW__CELERY__WORKER_CONCURRENCY"] == "1"
     queues = {name: SERVICES[name].command[SERVICES[name].command.index("--queues") + 1] for name in WORKERS}
     assert queues == {"default-worker": "default", "gpu-worker": "gpu"}
-    overlay = yaml.safe_load((PROJECT / "experiments" / "_env" / "cluster.yaml").read_text(encoding="utf-8"))["resources"]
+    overlay = yaml.safe_load((PROJECT / "experiments" / "_env" / "cluster.yaml").read_text(encoding="utf-8"))[
+        "resources"
+    ]
     asked = {overlay["queue"]} | {stage["queue"] for stage in overlay["stages"].values()}
     assert asked == set(queues.values()), "a queue that nobody serves holds a run for ever"
     assert {stage["pool"] for stage in overlay["stages"].values()} == {"gpu"}
-    assert 'airflow pools set gpu 1 ' in (PROJECT / "deploy" / "init.sh").read_text(encoding="utf-8")
+    assert "airflow pools set gpu 1 " in (PROJECT / "deploy" / "init.sh").read_text(encoding="utf-8")
 
 
 def test_a_training_may_reach_a_checkpoint_when_its_worker_is_told_to_stop() -> None:
@@ -203,7 +207,9 @@ def test_secrets_are_made_once_and_are_nobody_elses(tmp_path: Path) -> None:
     assert "made jwt_secret" in make()
     again = {path.name: path.read_text(encoding="utf-8") for path in (tmp_path / "secrets").iterdir()}
     assert {name for name in files if again[name] != files[name]} == {"jwt_secret"}
-    assert files["worker_login"].startswith("worker:") and files["redis_auth"] == f"requirepass {files['redis_password']}"
+    assert (
+        files["worker_login"].startswith("worker:") and files["redis_auth"] == f"requirepass {files['redis_password']}"
+    )
 
 
 def test_the_broker_waits_for_the_longest_task() -> None:

@@ -73,23 +73,24 @@ class Running:
     def versions(self, name: str) -> list[VersionRow]:
         return list(Catalog.open(self.settings.catalog_url).versions(name))
 
-    def run_alone(self, name: str) -> tuple[VersionRow, Settings]:
-        """The same spec by `skillsengine run`, with a home and a catalog of its own: its version."""
-        own = {"SKILLSENGINE_HOME": str(self.alone), "SKILLSENGINE_CATALOG": "", "SKILLSENGINE_STORE": ""}
+    def run_alone(self, name: str, *words: str) -> Settings:
+        """The same spec by `skillsengine run`, with a home and a catalog of its own, whose settings are given back."""
+        home = self.alone / name
+        own = {"SKILLSENGINE_HOME": str(home), "SKILLSENGINE_CATALOG": "", "SKILLSENGINE_STORE": ""}
         env = self.cluster.environment("gpu-worker") | own
-        command = [sys.executable, "-m", "skillsengine", "run", f"experiments/{name}.yaml"]
+        command = [sys.executable, "-m", "skillsengine", "run", f"experiments/{name}.yaml", *words]
         done = subprocess.run(command, env=env, cwd=self.settings.project, capture_output=True, text=True, timeout=1800)
         assert done.returncode == 0, done.stdout + done.stderr
         with environ(own):
-            settings = load_settings()
-        return Catalog.open(settings.catalog_url).resolve(name, "latest"), settings
+            return load_settings()
 
 
-def adapter_files(settings: Settings, version: VersionRow) -> dict[str, str]:
-    """File of the adapter -> sha256 of its bytes."""
-    artifact = Store(settings.store_root).get("finetune", version.adapter_digest)
+def adapter_files(settings: Settings, digest: str) -> dict[str, str]:
+    """File of an adapter -> sha256 of its bytes."""
+    store = Store(settings.store_root)
+    artifact = store.get("finetune", digest)
     assert artifact is not None
-    assert Store(settings.store_root).verify(artifact) == []
+    assert store.verify(artifact) == []
     return {name: entry.sha256 for name, entry in artifact.manifest.files.items() if name.endswith(".safetensors")}
 
 
@@ -111,7 +112,9 @@ def login_packages() -> Path | None:
     if importlib.util.find_spec("flask_appbuilder") is not None:
         return None
     if PACKAGES not in os.environ:
-        pytest.skip(f"FAB is not installed; {PACKAGES} may name a folder with locks/py311-fab.txt (.ci/nightly does it)")
+        pytest.skip(
+            f"FAB is not installed; {PACKAGES} may name a folder with locks/py311-fab.txt (.ci/nightly does it)"
+        )
     return Path(os.environ[PACKAGES])
 
 
@@ -126,9 +129,9 @@ def lay_out(project: Path) -> None:
 def connected(cluster: Cluster, alone: Path) -> Iterator[Running]:
     """A running cluster, with this process set up as a worker's."""
     env = cluster.environment("gpu-worker")
-    with environ({name: value for name, value in env.items() if name.startswith(_OURS)}):
-        with AirflowClient(cluster.url_with_login, timeout=120) as client:
-            yield Running(cluster, Platform(load_settings(), client, 0.0), alone)
+    ours = {name: value for name, value in env.items() if name.startswith(_OURS)}
+    with environ(ours), AirflowClient(cluster.url_with_login, timeout=120) as client:
+        yield Running(cluster, Platform(load_settings(), client, 0.0), alone)
 
 
 @pytest.fixture(scope="session")

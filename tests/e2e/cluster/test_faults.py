@@ -1,5 +1,5 @@
-"""Parts of the cluster that are killed or stopped while a training is at work: in the end there is one version, and its adapter is
-bit for bit the one of an undisturbed training."""
+"""Parts of the cluster that are killed or stopped while a training is at work: in the end there is one version, and its adapter
+is bit for bit the one of an undisturbed training."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ def checkpoints(running: Running) -> list[int]:
 def undisturbed(running: Running) -> dict[str, str]:
     """File of the adapter -> sha256, of a training that nothing has happened to."""
     running.drop("long", LONG)
-    version, settings = running.run_alone("long")
-    return adapter_files(settings, version)
+    settings = running.run_alone("long", "--until", "finetune")
+    (artifact,) = (settings.store_root / "artifacts" / "finetune").glob("*/*")
+    return adapter_files(settings, artifact.name)
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def ends_well(running: Running, run_id: str, undisturbed: dict[str, str], before
     versions = running.versions("long")
     assert [version.number for version in versions] == list(range(1, before + 2))
     latest = max(versions, key=lambda version: version.number)
-    assert latest.state == "ready" and adapter_files(running.settings, latest) == undisturbed
+    assert latest.state == "ready" and adapter_files(running.settings, latest.adapter_digest) == undisturbed
     assert checkpoints(running) == [], "they go when the adapter is there"
     assert list((running.settings.store_root / "building").glob("[0-9a-f]*")) == [], "nothing half-written"
     (step,) = running.client.xcom("long", run_id, "finetune")["steps"]

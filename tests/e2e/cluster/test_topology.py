@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from skillsengine.airflow.ui.links import PREFIX
+from skillsengine.storage.catalog import Catalog
 from tests.e2e.cluster.conftest import Running, adapter_files
 
 pytestmark = pytest.mark.nightly
@@ -24,10 +25,12 @@ def test_a_dropped_spec_runs_where_it_should_and_makes_what_it_makes_alone(runni
     assert places == {task: {"gpu-worker" if task in ON_THE_GPU else "default-worker"} for task in CHAIN}
     assert str(run["note"]).startswith("dropped@1 · 2026-03 · F1: adapter "), "a worker may write it"
     assert any("step" in line for line in running.client.task_log("dropped", run_id, "finetune", 1))
-    version, (alone, settings) = running.versions("dropped")[0], running.run_alone("dropped")
+    (version,), alone = running.versions("dropped"), running.run_alone("dropped")
     assert running.settings.catalog_url.startswith("postgresql+psycopg://")
-    assert (version.adapter_digest, version.artifact_digest) == (alone.adapter_digest, alone.artifact_digest)
-    assert adapter_files(running.settings, version) == adapter_files(settings, alone)
+    other = Catalog.open(alone.catalog_url).resolve("dropped", "latest")
+    assert (version.adapter_digest, version.artifact_digest) == (other.adapter_digest, other.artifact_digest)
+    files = adapter_files(running.settings, version.adapter_digest)
+    assert files and files == adapter_files(alone, other.adapter_digest)
     pages_ask_who_it_is(running)
 
 
@@ -36,10 +39,14 @@ def pages_ask_who_it_is(running: Running) -> None:
     page = f"{running.cluster.url}{PREFIX}/experiments/dropped"
     password = (running.cluster.secrets / "admin_password").read_text(encoding="utf-8")
     login = {"username": "admin", "password": password}
-    token = httpx.post(f"{running.cluster.url}/auth/token", json=login, trust_env=False, timeout=120).json()["access_token"]
+    token = httpx.post(f"{running.cluster.url}/auth/token", json=login, trust_env=False, timeout=120).json()[
+        "access_token"
+    ]
     seen = httpx.get(page, cookies={"_token": token}, trust_env=False, timeout=120)
     assert seen.status_code == 200 and "dropped@1" in seen.text
     assert httpx.get(page, trust_env=False, timeout=120).status_code == 401
     assert httpx.get(f"{running.cluster.url}/api/v2/dags", trust_env=False, timeout=120).status_code == 401
-    wrong = httpx.post(f"{running.cluster.url}/auth/token", json=login | {"password": "admin"}, trust_env=False, timeout=120)
+    wrong = httpx.post(
+        f"{running.cluster.url}/auth/token", json=login | {"password": "admin"}, trust_env=False, timeout=120
+    )
     assert wrong.status_code == 401, "no default password"
