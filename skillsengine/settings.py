@@ -1,24 +1,21 @@
 """Platform settings: what one installation is told by its environment, never by a spec.
 
-| variable | meaning | default |
-| --- | --- | --- |
-| `SKILLSENGINE_PROJECT` | the folder that holds `experiments/` | the nearest such folder upwards from here |
-| `SKILLSENGINE_HOME` | where everything that is produced lives | `<project>/.skillsengine` |
-| `SKILLSENGINE_CATALOG` | SQLAlchemy address of the catalog | SQLite in the home |
-| `SKILLSENGINE_DATA_ROOTS` | further folders a spec may read from, joined by the path separator | none |
-| `SKILLSENGINE_AIRFLOW_URL` | address of Airflow's API, for links and run notes; `http://user:password@host` where it asks for a login | none |
-| `SKILLSENGINE_AIRFLOW_LOGIN_FILE` | the file with that login, `user:password`, which then does not stand in the address | none |
-| `SKILLSENGINE_ENV` | name of the overlay `experiments/_env/<name>.yaml` that is laid over every spec | none |
-| `SKILLSENGINE_SERVE_URL` | address of a `skillsengine serve` that the page *Try it* asks: `http://host:8090` | none: a run in Airflow answers |
-| `SKILLSENGINE_SERVE_TOKEN_FILE` | the file with that server's token, the one that it was given as `--token-file` | none |
-"""  # noqa: E501
+`Variables` is the one place where a variable is declared: its type, its default, its meaning. docs/settings.md is made from it
+(`python -m skillsengine.settings_reference > docs/settings.md`), and `doctor` shows what came of it. `Settings` is what the
+rest of the code is given.
+"""
 
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Any
 from urllib.parse import quote, urlsplit
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 OVERLAYS = "_env"
 """Folder of the overlays, in `experiments/`."""
@@ -26,6 +23,117 @@ OVERLAYS = "_env"
 
 class SettingsError(Exception):
     """The installation is set up wrongly; the text says which variable and how to mend it."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What people are told of a variable, beside its meaning."""
+
+    type: str
+    """In words: `folder`."""
+    default: str
+    """What holds where it is not set."""
+    write: str
+    """How to mend a wrong value."""
+
+
+def _web_address(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("no address that begins with http:// or https:// and names a host")
+    _ = parts.port  # raises ValueError where it is no number
+    return value
+
+
+def _split(value: Any) -> Any:
+    return [part for part in value.split(os.pathsep) if part] if isinstance(value, str) else value
+
+
+Folder = Annotated[Path, AfterValidator(Path.expanduser)]
+WebAddress = Annotated[str, AfterValidator(_web_address)]
+
+
+class Variables(BaseModel):
+    """The environment variables of an installation, by the names that `Settings` gives them. All may be missing; one that
+    is empty counts as missing."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
+
+    project: Annotated[
+        Folder | None,
+        Kind("folder", "the nearest one with `experiments/`, from the current folder upwards", "Name a folder."),
+    ] = Field(None, alias="SKILLSENGINE_PROJECT")
+    """The folder that holds `experiments/`."""
+    home: Annotated[Folder | None, Kind("folder", "`<project>/.skillsengine`", "Name a folder.")] = Field(
+        None, alias="SKILLSENGINE_HOME"
+    )
+    """Where everything that is produced lives: catalog, store, the embedded Airflow, W&B runs."""
+    catalog_url: Annotated[
+        str | None,
+        Kind("address", "SQLite in the home", "Write postgresql+psycopg://user:password@host/database."),
+    ] = Field(None, alias="SKILLSENGINE_CATALOG")
+    """SQLAlchemy address of the catalog: `sqlite:////folder/catalog.db` or `postgresql+psycopg://user:password@host/database`."""
+    catalog_read_url: Annotated[
+        str | None,
+        Kind("address", "`SKILLSENGINE_CATALOG`", "Write postgresql+psycopg://reader:password@host/database."),
+    ] = Field(None, alias="SKILLSENGINE_CATALOG_READ")
+    """The same catalog for the pages in Airflow's API server, by a role that may only read. Set it there alone."""
+    catalog_wait: Annotated[float, Kind("seconds ≥ 0", "300", "Write seconds, as 300; 0 does not wait.")] = Field(
+        300.0, ge=0, allow_inf_nan=False, alias="SKILLSENGINE_CATALOG_WAIT"
+    )
+    """How long work that is under way waits for a catalog that does not answer, before it fails."""
+    data_roots: Annotated[
+        tuple[Folder, ...],
+        BeforeValidator(_split),
+        Kind(f"folders, joined by `{os.pathsep}`", "none", f"Name folders, joined by `{os.pathsep}`."),
+    ] = Field((), alias="SKILLSENGINE_DATA_ROOTS")
+    """Further folders that a spec may read from."""
+    airflow_url: Annotated[
+        WebAddress | None, Kind("address", "none; `make up` sets it", "Write http://user:password@host:8080.")
+    ] = Field(None, alias="SKILLSENGINE_AIRFLOW_URL")
+    """Airflow's API, for links, run notes and pausing: `http://user:password@host` where it asks for a login."""
+    airflow_login_file: Annotated[Folder | None, Kind("file", "none", "Name a file.")] = Field(
+        None, alias="SKILLSENGINE_AIRFLOW_LOGIN_FILE"
+    )
+    """The file with that login, `user:password`, which then does not stand in the address."""
+    environment: Annotated[str | None, Kind("name", "none", "Name a file of `experiments/_env/`.")] = Field(
+        None, alias="SKILLSENGINE_ENV"
+    )
+    """Name of the overlay `experiments/_env/<name>.yaml` that is laid over every spec."""
+    serve_url: Annotated[str | None, Kind("address", "none: a run in Airflow answers", "Write http://host:8090.")] = (
+        Field(None, alias="SKILLSENGINE_SERVE_URL")
+    )
+    """A `skillsengine serve` that the page *Try it* asks: `http://host:8090`."""
+    serve_token_file: Annotated[Folder | None, Kind("file", "none", "Name a file.")] = Field(
+        None, alias="SKILLSENGINE_SERVE_TOKEN_FILE"
+    )
+    """The file with that server's token, the one that it was given as `--token-file`."""
+
+
+VARIABLES: Mapping[str, str] = {str(field.alias): name for name, field in Variables.model_fields.items()}
+"""`SKILLSENGINE_HOME` -> `home`, in the order in which they are told."""
+SUPERVISOR = "SKILLSENGINE_SUPERVISOR"
+"""Process id that the embedded Airflow hands to its own parts; nobody else sets it."""
+
+
+def kind_of(name: str) -> Kind:
+    """What people are told of the field `name` of `Variables`."""
+    return next(item for item in Variables.model_fields[name].metadata if isinstance(item, Kind))
+
+
+def read_variables(environ: Mapping[str, str] | None = None) -> Variables:
+    """The variables of `environ`, by default of this process. Raises SettingsError, which tells all wrong values at once."""
+    given = {name: value for name in VARIABLES if (value := (os.environ if environ is None else environ).get(name))}
+    try:
+        return Variables.model_validate(given)
+    except ValidationError as error:
+        told = []
+        for wrong in error.errors():
+            variable = str(wrong["loc"][0])
+            why = wrong["msg"].removeprefix("Value error, ")
+            value = without_password(given[variable])
+            told.append(f"{variable}={value!r}: {why[0].lower()}{why[1:]}. {kind_of(VARIABLES[variable]).write}")
+        raise SettingsError("\n".join(told)) from error
 
 
 @dataclass(frozen=True)
@@ -46,6 +154,10 @@ class Settings:
     serve_url: str | None = None
     """Of a `skillsengine serve`; what is wrong with it is told where it is asked (`serving.client`)."""
     serve_token_file: Path | None = None
+    catalog_read_url: str | None = None
+    """Address of the catalog for what only reads; None where that is `catalog_url`."""
+    catalog_wait: float = 300.0
+    """Seconds that work under way waits for a catalog that does not answer."""
 
     @property
     def experiments(self) -> Path:
@@ -97,39 +209,36 @@ def find_project(start: Path) -> Path:
 def load_settings(project: Path | None = None) -> Settings:
     """Read the settings from the environment; `project` wins over `SKILLSENGINE_PROJECT`.
 
-    Raises SettingsError if no project is found or the named one holds no `experiments/`.
+    Raises SettingsError if no project is found, the named one holds no `experiments/`, or a variable has a wrong value.
     """
+    told = read_variables()
     if project is None:
-        named = os.environ.get("SKILLSENGINE_PROJECT")
-        project = Path(named) if named else find_project(Path.cwd())
+        project = told.project or find_project(Path.cwd())
         if not (project / "experiments").is_dir():
-            raise SettingsError(f"SKILLSENGINE_PROJECT={named}: there is no folder `experiments/` in it.")
+            raise SettingsError(f"SKILLSENGINE_PROJECT={told.project}: there is no folder `experiments/` in it.")
     as_named, project = Path.cwd() / project, project.resolve()
-    home = Path(os.environ.get("SKILLSENGINE_HOME") or project / ".skillsengine").resolve()
-    roots = tuple(Path(p).resolve() for p in os.environ.get("SKILLSENGINE_DATA_ROOTS", "").split(os.pathsep) if p)
-    catalog = os.environ.get("SKILLSENGINE_CATALOG") or f"sqlite:///{home / 'catalog.db'}"
-    airflow_url = _with_login(os.environ.get("SKILLSENGINE_AIRFLOW_URL"))
-    token_file = os.environ.get("SKILLSENGINE_SERVE_TOKEN_FILE")
+    home = (told.home or project / ".skillsengine").resolve()
     return Settings(
         project,
         home,
-        catalog,
-        roots,
-        airflow_url,
+        told.catalog_url or f"sqlite:///{home / 'catalog.db'}",
+        tuple(root.resolve() for root in told.data_roots),
+        _with_login(told.airflow_url, told.airflow_login_file),
         as_named,
-        environment=os.environ.get("SKILLSENGINE_ENV") or None,
-        serve_url=os.environ.get("SKILLSENGINE_SERVE_URL") or None,
-        serve_token_file=Path(token_file).resolve() if token_file else None,
+        environment=told.environment,
+        serve_url=told.serve_url,
+        serve_token_file=told.serve_token_file.resolve() if told.serve_token_file else None,
+        catalog_read_url=told.catalog_read_url,
+        catalog_wait=told.catalog_wait,
     )
 
 
-def _with_login(url: str | None) -> str | None:
-    """`url` with the login of SKILLSENGINE_AIRFLOW_LOGIN_FILE. Raises SettingsError if that file holds none."""
-    file = os.environ.get("SKILLSENGINE_AIRFLOW_LOGIN_FILE")
-    if not url or not file:
-        return url or None
+def _with_login(url: str | None, file: Path | None) -> str | None:
+    """`url` with the login that `file` holds. Raises SettingsError if it holds none."""
+    if url is None or file is None:
+        return url
     try:
-        user, found, password = Path(file).read_text(encoding="utf-8").strip().partition(":")
+        user, found, password = file.read_text(encoding="utf-8").strip().partition(":")
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(
             f"SKILLSENGINE_AIRFLOW_LOGIN_FILE={file}: cannot be read ({error}). Name a file that holds `user:password`, or "
@@ -146,3 +255,10 @@ def without_login(url: str) -> str:
     """An address without the user name and password that it may hold, and without a slash at its end."""
     parts = urlsplit(url)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl().rstrip("/")
+
+
+def without_password(address: str) -> str:
+    """An address as it may be shown: no password of a login, and no value of a query that is named like a secret."""
+    login = r"(://[^/@:]*):.*@" if "://" in address else r"^([^/@:]*):.*@"
+    shown = re.sub(login, r"\1:***@", address)
+    return re.sub(r"([?&][^=&]*(?:password|secret|token|key)[^=&]*=)[^&]*", r"\1***", shown, flags=re.IGNORECASE)

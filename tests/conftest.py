@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from tests import postgres as own_postgres
+
 # A busy machine is no mistake of the code: nothing is judged by the clock.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
@@ -34,6 +36,24 @@ def project() -> Path:
 def shared_data() -> Path:
     """The real data sets beside the checkout; tests that use it carry the mark `shared`."""
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[own_postgres.Server]:
+    """A PostgreSQL server, one a test process."""
+    with own_postgres.serving() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The address of a catalog that does not exist yet, on each kind of database."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'home' / 'catalog.db'}"
+        return
+    server: own_postgres.Server = request.getfixturevalue("postgres")
+    with server.database() as address:
+        yield address
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

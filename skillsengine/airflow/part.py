@@ -21,9 +21,10 @@ _PRELOADED = {
 
 def main() -> None:
     from skillsengine.airflow.process import Orphaned, die_with_parent, forks_die_with_parent
+    from skillsengine.settings import SUPERVISOR
 
     try:
-        die_with_parent(int(os.environ["SKILLSENGINE_SUPERVISOR"]))
+        die_with_parent(int(os.environ[SUPERVISOR]))
     except Orphaned:
         sys.exit(1)
     forks_die_with_parent()

@@ -22,7 +22,7 @@ from types import FrameType
 
 from skillsengine.airflow.client import AirflowClient
 from skillsengine.airflow.embedded_state import State, read_state, write_state
-from skillsengine.settings import load_settings
+from skillsengine.settings import SUPERVISOR, load_settings
 
 log = logging.getLogger("skillsengine.supervisor")
 
@@ -72,7 +72,7 @@ class Part:
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,
-                env=os.environ | {"SKILLSENGINE_SUPERVISOR": str(os.getpid())} | _ENVIRONMENTS.get(self.name, {}),
+                env=os.environ | {SUPERVISOR: str(os.getpid())} | _ENVIRONMENTS.get(self.name, {}),
                 process_group=0,  # so that its forks can be ended with it
             )
         self.started = time.monotonic()
@@ -188,7 +188,7 @@ def migrate(home: Path) -> int:
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=subprocess.STDOUT,
-            env=os.environ | {"SKILLSENGINE_SUPERVISOR": str(os.getpid())},
+            env=os.environ | {SUPERVISOR: str(os.getpid())},
             check=False,
         ).returncode
     if code == 0:

@@ -11,6 +11,7 @@ from skillsengine import __version__
 from skillsengine.cli import (
     adapters,
     annotating,
+    catalog,
     diagnosis,
     diff,
     errors,
@@ -59,6 +60,7 @@ for part in (
     merging,
     sync,
     diagnosis,
+    catalog,
     platform,
     pausing,
 ):

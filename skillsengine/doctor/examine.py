@@ -11,6 +11,7 @@ from skillsengine.doctor.bases import examine_base
 from skillsengine.doctor.finding import Finding, of_group, ok, problem, unknown
 from skillsengine.doctor.machine import examine_machine
 from skillsengine.doctor.patience import NoAnswer, NotBegun, Patience
+from skillsengine.doctor.platform_settings import examine_settings
 from skillsengine.doctor.queues import examine_queues
 from skillsengine.doctor.registry import examine_versions, look_at_catalog
 from skillsengine.doctor.shown import examine_orphans, examine_shown
@@ -29,13 +30,14 @@ _AIRFLOW, _CATALOG, _DATA, _BASES = (20.0, 40.0), (20.0, 40.0), (30.0, 90.0), (3
 
 
 def examine(specs: Checked, settings: Settings, *, whole: bool = True) -> Iterator[Finding]:
-    """Findings about the machine, about Airflow, then about each spec: does it compile, is its data there, is its base.
+    """Findings about the settings, the machine and Airflow, then about each spec: does it compile, is its data there, its base.
 
     `whole`: `specs` are all that the project has, so that what belongs to none of them can be told. Nothing is changed, and
     the end comes in bounded time whatever does not answer.
     """
     loaded = {path: spec for path, spec in sorted(specs.items()) if isinstance(spec, Loaded)}
     experiments = [spec.experiment for spec in loaded.values()]
+    yield from of_group("settings", examine_settings(settings))
     patience = Patience(*_CATALOG)
     said, catalog = look_at_catalog(settings, patience)
     yield said

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 Level = Literal["ok", "unknown", "warning", "problem"]
-Group = Literal["machine", "Airflow", "specs"]
+Group = Literal["settings", "machine", "Airflow", "specs"]
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,8 @@ Observer = Callable[[str, Progress], None]
 LEASE_SECONDS = 60.0
 """A lease not renewed for so long may be taken over; a dead owner on the same host loses it at once."""
 _REPORT_SECONDS = 1.0
+_SILENT_SECONDS = 15.0
+"""So long a catalog that did not answer is told nothing: it may take seconds each time, and the work goes on meanwhile."""
 _LIBRARIES = ("torch", "transformers", "peft", "accelerate", "bitsandbytes", "datasets", "scikit-learn", "skillsengine")
 
 
@@ -103,7 +105,7 @@ class Reporter:
             self._numbers |= progress.metrics
             self._moments.add(progress.step, progress.metrics)
         now = time.monotonic()
-        if now - self._last < _REPORT_SECONDS and progress.fraction != 1.0:
+        if now < self._last + _REPORT_SECONDS and progress.fraction != 1.0:
             return
         self._last = now
         shown: dict[str, Any] = {
@@ -117,14 +119,19 @@ class Reporter:
             shown[HISTORY] = moments
         if self._page:
             shown["wandb"] = self._page
-        self._around.catalog.update_step(self._around.run_pk, self._step.id, shown)
+        try:
+            self._around.catalog.impatient().update_step(self._around.run_pk, self._step.id, shown)
+        except CatalogUnavailable as error:
+            # The next moment holds all that this one did.
+            log.warning("%s: the progress is not told: %s", self._step.id, error)
+            self._last = time.monotonic() + _SILENT_SECONDS
         if self._around.observer:
             self._around.observer(self._step.id, progress)
 
 
 @contextmanager
 def held(catalog: Catalog, digest: str, waiting: Callable[[LeaseHeld], bool]) -> Iterator[Callable[[], None] | None]:
-    """Hold the lease of `digest` and renew it beside the work.
+    """Hold the lease of `digest` and renew it beside the work. A catalog that does not answer stops nobody before the guard.
 
     Yields a guard that raises LeaseLost once another attempt has taken over, or None where `waiting`, asked each time the
     lease is found held by a live attempt, says that the wait is over because the other's result is there.
@@ -143,7 +150,7 @@ def held(catalog: Catalog, digest: str, waiting: Callable[[LeaseHeld], bool]) ->
     def renew() -> None:
         while not stop.wait(LEASE_SECONDS / 4):
             try:
-                catalog.renew(mine)
+                catalog.impatient().renew(mine)
             except LeaseLost:
                 return  # the guard finds the same and raises it where the work is done
             except CatalogUnavailable as error:
@@ -157,7 +164,11 @@ def held(catalog: Catalog, digest: str, waiting: Callable[[LeaseHeld], bool]) ->
     finally:
         stop.set()
         thread.join()
-        catalog.release(mine)
+        try:
+            catalog.impatient().release(mine)
+        except CatalogUnavailable as error:
+            # It ends with this process, or with its time; what was made is published or not, whatever becomes of it.
+            log.warning("the lease of %s was not given back: %s", mine.digest[:12], error)
 
 
 def execute(step: Step, around: Surroundings) -> StepResult:
@@ -197,6 +208,8 @@ def execute(step: Step, around: Surroundings) -> StepResult:
             raise LeaseLost(f"{step.id}: the artifact of the other attempt has vanished; run the stage again.")
         try:
             artifact, page = _build(step, around, guard, row.progress.get(HISTORY, ()))
+        except CatalogUnavailable:
+            raise  # it was waited for, and cannot be told either
         except BaseException as error:
             if isinstance(error, Diverged) and step.trial is not None:
                 divergence.keep(step, error, store)

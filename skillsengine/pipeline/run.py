@@ -43,6 +43,7 @@ from skillsengine.spec.load import resolved
 from skillsengine.spec.schema import Experiment
 from skillsengine.stages.contract import Diverged, Limit
 from skillsengine.storage.catalog import Catalog, RunRow
+from skillsengine.storage.patient import PatientCatalog
 from skillsengine.storage.store import Store
 
 Trigger = Literal["cli", "scheduled", "manual", "backfill", "asset"]
@@ -84,7 +85,7 @@ class Run:
 
     @cached_property
     def catalog(self) -> Catalog:
-        return Catalog.open(self.settings.catalog_url)
+        return PatientCatalog.of(Catalog.open(self.settings.catalog_url), self.settings.catalog_wait)
 
     def around(self, observer: Observer | None = None) -> Surroundings:
         return Surroundings(

@@ -126,7 +126,7 @@ def lock_model(session: Session, model: str) -> None:
 def what_there_is(session: Session, model: str) -> str:
     """For error texts: the versions and aliases of a model, or the models if it is unknown."""
     if session.get(ModelRow, model) is None:
-        models = list(session.scalars(select(ModelRow.name).order_by(ModelRow.name)))
+        models = sorted(session.scalars(select(ModelRow.name)))
         known = (
             f"registered are {', '.join(models)}." if models else "nothing is registered yet: run an experiment first."
         )
@@ -141,8 +141,8 @@ def what_there_is(session: Session, model: str) -> str:
 
 
 def _aliases(session: Session, model: str) -> dict[str, int]:
-    rows = session.scalars(select(AliasRow).where(AliasRow.model == model).order_by(AliasRow.alias))
-    return {row.alias: row.number for row in rows}
+    rows = session.scalars(select(AliasRow).where(AliasRow.model == model))
+    return dict(sorted((row.alias, row.number) for row in rows))
 
 
 def _place(number: int | None) -> str:

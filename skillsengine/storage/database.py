@@ -12,14 +12,27 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, Select, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    IntegrityError,
+    InternalError,
+    NoSuchModuleError,
+    OperationalError,
+    ProgrammingError,
+)
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 
-from skillsengine.storage.models import Table
+from skillsengine.storage.models import Table, clean
 
 BUSY_SECONDS = 30.0
-"""How long a writer waits for other writers of an SQLite catalog."""
+"""How long a writer waits for other writers."""
+_CONNECTIONS, _POOL_SECONDS = 10, 30
+"""Of one process to PostgreSQL: it keeps one, opens more for threads that work at the same moment, and closes those again."""
+_REFUSALS = frozenset(("42501", "25006"))
+"""insufficient_privilege, read_only_sql_transaction"""
 
 Row = TypeVar("Row", bound=Table)
 
@@ -36,17 +49,26 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def _finite(value: Any) -> Any:
-    """JSON knows no NaN and PostgreSQL refuses it: a number that is none becomes null."""
+def _storable(value: Any) -> Any:
+    """What PostgreSQL takes in JSON: a number that is none becomes null, and see `clean`."""
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
+        return {clean(key) if isinstance(key, str) else key: _storable(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
+        return [_storable(item) for item in value]
+    if isinstance(value, str):
+        return clean(value)
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _to_json(value: Any) -> str:
-    return json.dumps(_finite(value), ensure_ascii=False, allow_nan=False)
+    return json.dumps(_storable(value), ensure_ascii=False, allow_nan=False)
+
+
+def shown(url: URL) -> str:
+    """An address for people: without its password, also one that stands in the query."""
+    hidden = {name: "***" for name in url.query if "password" in name.lower()}
+    # render_as_string quotes the stars of a query.
+    return url.update_query_dict(hidden).render_as_string(hide_password=True).replace("%2A%2A%2A", "***")
 
 
 class Database:
@@ -58,6 +80,12 @@ class Database:
 
     def __init__(self, engine: Engine, now: Callable[[], datetime] = utc_now) -> None:
         self.engine = engine
+        # SQLite's transactions are so by themselves.
+        self._snapshots = (
+            engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+            if engine.dialect.name == "postgresql"
+            else engine
+        )
         self.now = now
         """The clock; aware times. Hosts that share a catalog need clocks that agree to a few seconds."""
         self._pid = os.getpid()
@@ -65,12 +93,12 @@ class Database:
     @property
     def address(self) -> str:
         """The URL without its password."""
-        return self.engine.url.render_as_string(hide_password=True)
+        return shown(self.engine.url)
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
-        """A transaction that changes nothing. Raises CatalogUnavailable."""
-        with self._session(self.engine) as session:
+        """A transaction that changes nothing and sees one moment, however many queries it makes. Raises CatalogUnavailable."""
+        with self._session(self._snapshots) as session:
             yield session
 
     @contextmanager
@@ -91,23 +119,46 @@ class Database:
         try:
             with Session(engine, expire_on_commit=False) as session, session.begin():
                 yield session
-        except OperationalError as error:
+        except (OperationalError, PoolTimeout) as error:
             raise unavailable(self.address, error) from error
+        except (ProgrammingError, InternalError) as error:
+            if refusal := refused(self.address, error):
+                raise refusal from error
+            raise
 
     def close(self) -> None:
         self.engine.dispose()
 
 
-def unavailable(address: str, error: OperationalError) -> CatalogUnavailable:
+def unavailable(address: str, error: OperationalError | PoolTimeout) -> CatalogUnavailable:
     """The error for people: what the database said and what to look at."""
-    said = str(error.orig).strip() or type(error.orig).__name__
-    if "locked" in said:
+    cause = error.orig if isinstance(error, OperationalError) else error
+    said = " ".join(str(cause).split()).rstrip(".") or type(cause).__name__  # drivers break lines
+    if isinstance(error, PoolTimeout):
+        said = f"all {_CONNECTIONS} connections of this process are in use for {_POOL_SECONDS} seconds"
+        mend = "ask it for less at a time, then try again"
+    elif "too many connections" in said or "too many clients" in said or "connection slots" in said:
+        mend = (
+            "raise its max_connections (each process of ours keeps one open, more while it needs them), then try again"
+        )
+    elif "locked" in said:
         mend = f"another process has held it for {BUSY_SECONDS:.0f} seconds; look for one that hangs, then try again"
     elif "full" in said:
         mend = "free some space on its disk, then try again"
     else:
         mend = "see that it can be reached and written (SKILLSENGINE_CATALOG names it), then try again"
     return CatalogUnavailable(f"the catalog {address} does not answer: {said}: {mend}.")
+
+
+def refused(address: str, error: DBAPIError) -> CatalogError | None:
+    """The error for people where PostgreSQL does not allow the role, or anybody, what was asked; None of other errors."""
+    said = str(error.orig).strip().partition("\n")[0]
+    if getattr(error.orig, "sqlstate", None) not in _REFUSALS:
+        return None
+    return CatalogError(
+        f"the catalog {address} refuses: {said}. Its role may not do that: SKILLSENGINE_CATALOG wants one that may write, "
+        "SKILLSENGINE_CATALOG_READ is for pages alone; docs/postgres.md has the roles. A standby takes no writes at all."
+    )
 
 
 def insert_or_find(session: Session, find: Select[Row], row: Row) -> Row:
@@ -143,8 +194,9 @@ def _catalog_url(url: str) -> URL:
     return parsed
 
 
-def connect(url: str) -> Engine:
-    """An engine for the catalog at `url`; creates the parent folder of an SQLite file, connects to nothing yet.
+def connect(url: str, *, reads_only: bool = False) -> Engine:
+    """An engine for the catalog at `url`; creates the parent folder of an SQLite file, unless it `reads_only`; connects to
+    nothing yet.
 
     Raises CatalogError: no such kind of database, its driver is missing, the folder cannot be made.
     """
@@ -152,7 +204,8 @@ def connect(url: str) -> Engine:
     if parsed.get_backend_name() == "sqlite":
         folder = Path(str(parsed.database)).parent
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            if not reads_only:
+                folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise CatalogError(
                 f"the catalog's folder {folder} cannot be made: {error.strerror}. "
@@ -162,15 +215,48 @@ def connect(url: str) -> Engine:
             parsed, json_serializer=_to_json, poolclass=NullPool, connect_args={"timeout": BUSY_SECONDS}
         )
         event.listen(engine, "connect", _prepare_sqlite)
+        if reads_only:
+            event.listen(engine, "connect", _only_read_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
     try:
-        return create_engine(parsed, json_serializer=_to_json, pool_size=2, pool_pre_ping=True)
+        return create_engine(
+            parsed,
+            json_serializer=_to_json,
+            connect_args=_postgres_options(parsed),
+            pool_size=1,
+            max_overflow=_CONNECTIONS - 1,
+            pool_timeout=_POOL_SECONDS,
+            pool_pre_ping=True,
+        )
     except (ModuleNotFoundError, NoSuchModuleError) as error:
         raise CatalogError(
-            f"no driver for the catalog {parsed.render_as_string(hide_password=True)}: {error}. "
+            f"no driver for the catalog {shown(parsed)}: {error}. "
             "Install one beside skillsengine (`pip install psycopg[binary]`) and write postgresql+psycopg://..."
         ) from error
+
+
+def _postgres_options(url: URL) -> dict[str, Any]:
+    """What the driver is told beside what the address says itself, which wins."""
+    options: dict[str, Any] = {
+        # A host that vanished is noticed in a minute, where the system's own defaults take two hours.
+        "connect_timeout": 10,
+        "keepalives_idle": 30,
+        "keepalives_interval": 10,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 60_000,
+        "application_name": "skillsengine",
+        # A writer that hangs, or whose host is gone, holds its rows for so long and no longer.
+        "options": f"-c lock_timeout={BUSY_SECONDS:.0f}s -c idle_in_transaction_session_timeout=60s",
+    }
+    if url.get_driver_name() == "psycopg":
+        # Statements prepared on the server break behind a pooler, and when another process upgrades the tables.
+        options["prepare_threshold"] = None
+    return {name: value for name, value in options.items() if name not in url.query}
+
+
+def _only_read_sqlite(dbapi_connection: Any, _record: Any) -> None:
+    dbapi_connection.execute("PRAGMA query_only = ON")
 
 
 def _prepare_sqlite(dbapi_connection: Any, _record: Any) -> None:

@@ -108,14 +108,11 @@ class Overviews:
 
     def scored_versions(self, experiments: Collection[str]) -> dict[str, list[Scored]]:
         """The ready versions that these experiments made, by experiment, in the order of their numbers."""
-        query = (
-            select(*_scored())
-            .where(VersionRow.state == READY, VersionRow.experiment.in_(experiments))
-            .order_by(VersionRow.model, VersionRow.number)
-        )
+        query = select(*_scored()).where(VersionRow.state == READY, VersionRow.experiment.in_(experiments))
         found: dict[str, list[Scored]] = {}
         with self._db.reading() as session:
-            for row in session.execute(query):
+            # Sorted here: the order of a database is its collation's.
+            for row in sorted(session.execute(query), key=lambda row: (row.model, row.number)):
                 found.setdefault(row.experiment, []).append(Scored(*row))
         return found
 
@@ -125,11 +122,11 @@ class Overviews:
         query = (
             select(CellRow.adapter_digest, CellRow.partition, CellRow.metrics["labelled_rows"].as_integer())
             .where(CellRow.experiment == experiment, CellRow.kind == "adapter", CellRow.marked.is_(None))
-            .order_by(CellRow.partition, CellRow.id)
+            .order_by(CellRow.id)
         )
         found: dict[str, dict[str, int]] = {}
         with self._db.reading() as session:
-            for adapter, partition, labelled in session.execute(query):
+            for adapter, partition, labelled in sorted(session.execute(query), key=lambda row: row.partition):
                 found.setdefault(adapter, {})[partition] = labelled or 0
         return found
 

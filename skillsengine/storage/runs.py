@@ -75,7 +75,7 @@ class Runs:
     def run_by_id(self, id: int) -> RunRow:
         """Raises CatalogError if there is no such run."""
         with self._db.reading() as session:
-            return _run(session, id)
+            return _run(session, id, locked=False)
 
     def finish_run(self, id: int, state: str, note: str, error: str | None = None) -> RunRow:
         """Close a run; a second call overwrites the first. Raises CatalogError if there is no such run."""
@@ -195,8 +195,8 @@ def _by_step(run_id: int, step_id: str) -> Select[StepRow]:
     return select(StepRow).where(StepRow.run_id == run_id, StepRow.step_id == step_id)
 
 
-def _run(session: Session, id: int) -> RunRow:
-    row = session.get(RunRow, id, with_for_update=True)
+def _run(session: Session, id: int, *, locked: bool = True) -> RunRow:
+    row = session.get(RunRow, id, with_for_update=locked)
     if row is None:
         raise CatalogError(f"the catalog has no run {id}; `skillsengine runs` lists those it has.")
     return row

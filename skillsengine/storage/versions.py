@@ -137,11 +137,12 @@ class Versions(Aliases):
 
     def versions(self, model: str | None = None) -> list[VersionRow]:
         """By model, then by number; pending ones too."""
-        query = select(VersionRow).order_by(VersionRow.model, VersionRow.number)
+        query = select(VersionRow)
         if model is not None:
             query = query.where(VersionRow.model == model)
         with self._db.reading() as session:
-            return list(session.scalars(query))
+            # Sorted here: the order of a database is its collation's.
+            return sorted(session.scalars(query), key=lambda row: (row.model, row.number))
 
 
 def _of_adapter(model: str, adapter_digest: str) -> Select[VersionRow]:

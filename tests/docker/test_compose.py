@@ -154,7 +154,7 @@ def test_workers_hold_no_key_of_airflows_and_the_pages_only_read() -> None:
         assert not own & {"airflow_password", "fernet_key", "api_secret_key", "jwt_secret", "postgres_password"}
         assert not [option for option in SERVICES[name].environment if "SQL_ALCHEMY" in option]
     assert "catalog_service" not in SERVICES["api-server"].secrets
-    assert "//catalog_reader@" in SERVICES["api-server"].environment["SKILLSENGINE_CATALOG"]
+    assert "//catalog_reader@" in SERVICES["api-server"].environment["SKILLSENGINE_CATALOG_READ"]
     holders = {name for name, service in SERVICES.items() if "admin_password" in service.secrets}
     assert holders == {"init"}
 

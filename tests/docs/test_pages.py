@@ -13,6 +13,8 @@ import yaml
 
 from skillsengine.cli import resolve
 from skillsengine.cli.app import app
+from skillsengine.settings import SUPERVISOR
+from skillsengine.settings_reference import reference
 from skillsengine.spec.errors import SpecError
 from skillsengine.spec.load import load_spec
 from tests.docs.pages import PROJECT, Block, anchors, blocks, links, name_of, pages, spans, without_blocks
@@ -119,8 +121,11 @@ def test_settings_of_the_pages_are_those_of_the_code() -> None:
     )
     told = set().union(*(_variables(page.read_text("utf-8")) for page in PAGES))
     assert told - code - {"SKILLSENGINE_REQUIRE_SHARED"} == set()
-    inner = {"SKILLSENGINE_SUPERVISOR"}  # set by the embedded Airflow for its own parts
-    assert code - told - inner == set()
+    assert code - told - {SUPERVISOR, "SKILLSENGINE_"} == set()
+
+
+def test_the_page_of_the_settings_is_made_from_the_code() -> None:
+    assert (PROJECT / "docs" / "settings.md").read_text("utf-8") == reference()
 
 
 def test_the_transcript_of_resolve_is_what_it_prints() -> None:

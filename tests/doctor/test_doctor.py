@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from skillsengine.settings import VARIABLES
 from skillsengine.spec.load import resolved
 from tests.modeling.hub_server import COMMIT, serve
 from tests.pipeline.project import make_project, tiny_experiment
@@ -46,13 +47,19 @@ def test_all_is_well(hub: tuple[Path, str], tmp_path: Path) -> None:
     done = _run(hub, tmp_path, "doctor", str(_spec(hub[0], "well")))
     assert done.returncode == 0, done.stdout + done.stderr
     lines = done.stdout.splitlines()
-    assert [line for line in lines if not line.startswith(" ")] == ["machine", "Airflow", "specs", lines[-1]]
-    assert [line.split()[0] for line in lines if line.startswith("  ")].count("ok") == len(lines) - 6
+    assert [line for line in lines if not line.startswith(" ")] == [
+        "settings",
+        "machine",
+        "Airflow",
+        "specs",
+        lines[-1],
+    ]
+    assert [line.split()[0] for line in lines if line.startswith("  ")].count("ok") == len(lines) - 7
     assert "  unknown  Airflow  none is known here, so pools, queues and DAGs were not looked at" in lines
     assert f"  ok       store  {hub[0] / '.skillsengine' / 'store'}: writable" in done.stdout
     assert "data of well  data/ads/{partition}.jsonl: partition 2026-03, 3 files" in done.stdout
     assert f"base base  local folder {hub[0] / 'base'}: llama, " in done.stdout
-    assert lines[-1] == "9 looked at: 0 problems, 0 warnings, 1 could not be looked at"
+    assert lines[-1] == f"{9 + len(VARIABLES)} looked at: 0 problems, 0 warnings, 1 could not be looked at"
 
 
 def test_a_hub_model_that_is_not_here_yet(hub: tuple[Path, str], tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def test_a_project_and_its_airflow(project: Path, monkeypatch: pytest.MonkeyPatc
         only = _found(project, whole=False)
     told = _told(found)
     assert [finding.group for finding in found] == sorted(
-        (finding.group for finding in found), key=["machine", "Airflow", "specs"].index
+        (finding.group for finding in found), key=["settings", "machine", "Airflow", "specs"].index
     )
     assert told["problem", "pool gpu"] == "Airflow has no such pool: tasks of good are never started"
     assert told["unknown", "queues"].startswith("gpu: Airflow does not tell which executor it has")

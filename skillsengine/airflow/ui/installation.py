@@ -18,13 +18,13 @@ def settings() -> Settings:
 
 def catalog(settings: Annotated[Settings, Depends(settings)]) -> Catalog:
     """A dependency. Raises CatalogError and CatalogUnavailable."""
-    return _opened(settings.catalog_url)
+    return _opened(settings.catalog_read_url or settings.catalog_url, settings.catalog_read_url is not None)
 
 
 @lru_cache(maxsize=4)
-def _opened(url: str) -> Catalog:
+def _opened(url: str, reads_only: bool) -> Catalog:
     """Opened once a process: its engine is made for many threads."""
-    return Catalog.open(url)
+    return Catalog.open_to_read(url) if reads_only else Catalog.open(url)
 
 
 Installed = Annotated[Settings, Depends(settings)]

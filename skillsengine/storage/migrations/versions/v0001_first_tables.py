@@ -1,4 +1,4 @@
-"""The first tables. A catalog only goes forward: there is no downgrade."""
+"""The first tables. There is no way back from here: without them it is no catalog."""
 
 from __future__ import annotations
 

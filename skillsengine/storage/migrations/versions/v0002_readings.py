@@ -19,3 +19,12 @@ def upgrade() -> None:
         sa.Column("read", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("uri", "question", name="pk_readings"),
     )
+
+
+def downgrade() -> None:
+    op.drop_table("readings")
+
+
+def lost(connection: sa.Connection) -> list[str]:
+    count = connection.scalar(sa.text("SELECT count(*) FROM readings"))
+    return [f"what reading {count} file{'s' * (count != 1)} has shown, which is read once more"] if count else []
