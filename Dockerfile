@@ -61,12 +61,14 @@ RUN pip install --no-cache-dir -r locks/py311-worker.txt \
     && pip install --no-cache-dir --no-deps -r locks/no-deps.txt
 ENV HF_HOME=/var/lib/skillsengine/huggingface
 
-# The two images: our code on top of the libraries, alike in both. Who may log in is asked by the control plane alone: FAB's auth
-# manager, whose tables Airflow makes wherever it is installed.
-FROM control-libraries AS control
+# Who may log in is asked by the control plane alone: FAB's auth manager, whose tables Airflow makes wherever it is installed.
+FROM control-libraries AS login-libraries
 COPY locks/py311-fab.txt ./locks/
 RUN pip install --no-cache-dir --no-deps -r locks/py311-fab.txt \
     && pip check
+
+# The two images: our code on top of the libraries, alike in both.
+FROM login-libraries AS control
 RUN --mount=type=bind,from=wheel,source=/wheels,target=/wheels pip install --no-cache-dir --no-deps /wheels/*.whl
 COPY dags ./dags
 COPY experiments ./experiments

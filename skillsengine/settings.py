@@ -154,6 +154,8 @@ class Settings:
     serve_url: str | None = None
     """Of a `skillsengine serve`; what is wrong with it is told where it is asked (`serving.client`)."""
     serve_token_file: Path | None = None
+    airflow_login_file: Path | None = None
+    """Where the login in `airflow_url` is from."""
     catalog_read_url: str | None = None
     """Address of the catalog for what only reads; None where that is `catalog_url`."""
     catalog_wait: float = 300.0
@@ -228,6 +230,7 @@ def load_settings(project: Path | None = None) -> Settings:
         environment=told.environment,
         serve_url=told.serve_url,
         serve_token_file=told.serve_token_file.resolve() if told.serve_token_file else None,
+        airflow_login_file=told.airflow_login_file,
         catalog_read_url=told.catalog_read_url,
         catalog_wait=told.catalog_wait,
     )

@@ -24,7 +24,7 @@ from tests.e2e.conftest import SPEC, Platform, wait_for
 from tests.pipeline.project import make_project
 from tools.cluster import Cluster
 
-PACKAGES = "SKILLSENGINE_FAB"
+PACKAGES = "FAB_PACKAGES"
 """Names the folder with what locks/py311-fab.txt holds, where this Python lacks FAB."""
 LONG = (
     "train: {epochs: 200, per_device_batch_size: 4, learning_rate: 0.001, logging_steps: 10, checkpoint_steps: 100}\n"
