@@ -161,5 +161,7 @@ def test_the_login_of_airflow_may_stand_in_a_file(folder: Path, monkeypatch: pyt
     with pytest.raises(SettingsError, match=r"_LOGIN_FILE=.*/login: there is no `user:password` in it\. Write one\."):
         load_settings(folder)
     login.unlink()
-    with pytest.raises(SettingsError, match=r"/login: cannot be read \(.*\)\. Name a file that holds `user:password`, or"):
+    with pytest.raises(
+        SettingsError, match=r"/login: cannot be read \(.*\)\. Name a file that holds `user:password`, or"
+    ):
         load_settings(folder)
