@@ -61,9 +61,15 @@ RUN pip install --no-cache-dir -r locks/py311-worker.txt \
     && pip install --no-cache-dir --no-deps -r locks/no-deps.txt
 ENV HF_HOME=/var/lib/skillsengine/huggingface
 
+# Who may log in is asked by the control plane alone: FAB's auth manager, whose tables Airflow makes wherever it is installed.
+FROM control-libraries AS login-libraries
+COPY locks/py311-fab.txt ./locks/
+RUN pip install --no-cache-dir --no-deps -r locks/py311-fab.txt \
+    && pip check
+
 # What an image holds, as a list (CycloneDX) for whoever looks for a package with a hole in it. Made of what is installed, not of
 # what should be; the program that makes it stays in these stages.
-FROM control-libraries AS control-sbom
+FROM login-libraries AS control-sbom
 COPY locks/sbom.txt ./locks/
 RUN python3 -m venv /opt/sbom \
     && /opt/sbom/bin/pip install --no-cache-dir --no-deps -r locks/sbom.txt \
@@ -76,7 +82,7 @@ RUN python3 -m venv /opt/sbom \
     && /opt/sbom/bin/cyclonedx-py environment --output-reproducible --of JSON -o /opt/sbom.cdx.json /opt/venv/bin/python
 
 # The two images: our code on top of the libraries, alike in both.
-FROM control-libraries AS control
+FROM login-libraries AS control
 COPY --from=control-sbom /opt/sbom.cdx.json ./sbom.cdx.json
 RUN --mount=type=bind,from=wheel,source=/wheels,target=/wheels pip install --no-cache-dir --no-deps /wheels/*.whl
 COPY dags ./dags

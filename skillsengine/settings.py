@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -132,6 +132,10 @@ class Variables(BaseModel):
         WebAddress | None, Kind("address", "none; `make up` sets it", "Write http://user:password@host:8080.")
     ] = Field(None, alias="SKILLSENGINE_AIRFLOW_URL")
     """Airflow's API, for links, run notes and pausing: `http://user:password@host` where it asks for a login."""
+    airflow_login_file: Annotated[Folder | None, Kind("file", "none", "Name a file.")] = Field(
+        None, alias="SKILLSENGINE_AIRFLOW_LOGIN_FILE"
+    )
+    """The file with that login, `user:password`, which then does not stand in the address."""
     environment: Annotated[str | None, Kind("name", "none", "Name a file of `experiments/_env/`.")] = Field(
         None, alias="SKILLSENGINE_ENV"
     )
@@ -190,6 +194,8 @@ class Settings:
     serve_url: str | None = None
     """Of a `skillsengine serve`; what is wrong with it is told where it is asked (`serving.client`)."""
     serve_token_file: Path | None = None
+    airflow_login_file: Path | None = None
+    """Where the login in `airflow_url` is from."""
     catalog_read_url: str | None = None
     """Address of the catalog for what only reads; None where that is `catalog_url`."""
     catalog_wait: float = 300.0
@@ -271,17 +277,36 @@ def load_settings(project: Path | None = None) -> Settings:
         home,
         told.catalog_url or f"sqlite:///{home / 'catalog.db'}",
         tuple(root.resolve() for root in told.data_roots),
-        told.airflow_url,
+        _with_login(told.airflow_url, told.airflow_login_file),
         as_named,
         environment=told.environment,
         serve_url=told.serve_url,
         serve_token_file=told.serve_token_file.resolve() if told.serve_token_file else None,
+        airflow_login_file=told.airflow_login_file,
         catalog_read_url=told.catalog_read_url,
         catalog_wait=told.catalog_wait,
         store=told.store,
         cache=told.cache.resolve() if told.cache else None,
         cache_bytes=int(told.cache_gb * 1e9),
     )
+
+
+def _with_login(url: str | None, file: Path | None) -> str | None:
+    """`url` with the login that `file` holds. Raises SettingsError if it holds none."""
+    if url is None or file is None:
+        return url
+    try:
+        user, found, password = file.read_text(encoding="utf-8").strip().partition(":")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(
+            f"SKILLSENGINE_AIRFLOW_LOGIN_FILE={file}: cannot be read ({error}). Name a file that holds `user:password`, or "
+            "unset the variable."
+        ) from error
+    if not (user and found and password):
+        raise SettingsError(f"SKILLSENGINE_AIRFLOW_LOGIN_FILE={file}: there is no `user:password` in it. Write one.")
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return parts._replace(netloc=f"{quote(user, safe='')}:{quote(password, safe='')}@{host}").geturl()
 
 
 def without_login(url: str) -> str:

@@ -147,3 +147,21 @@ def test_nothing_else_of_the_package_reads_a_variable_of_ours() -> None:
 )
 def test_an_address_is_shown_without_its_secrets(address: str, shown: str) -> None:
     assert without_password(address) == shown
+
+
+def test_the_login_of_airflow_may_stand_in_a_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    login = folder / "login"
+    login.write_text("worker:p@ss:w/rd\n", encoding="utf-8")
+    monkeypatch.setenv("SKILLSENGINE_AIRFLOW_LOGIN_FILE", str(login))
+    assert load_settings(folder).airflow_url is None
+    for url in ("https://airflow.example.com:8080/af", "https://me:pw@airflow.example.com:8080/af"):
+        monkeypatch.setenv("SKILLSENGINE_AIRFLOW_URL", url)
+        assert load_settings(folder).airflow_url == "https://worker:p%40ss%3Aw%2Frd@airflow.example.com:8080/af"
+    login.write_text("worker", encoding="utf-8")
+    with pytest.raises(SettingsError, match=r"_LOGIN_FILE=.*/login: there is no `user:password` in it\. Write one\."):
+        load_settings(folder)
+    login.unlink()
+    with pytest.raises(
+        SettingsError, match=r"/login: cannot be read \(.*\)\. Name a file that holds `user:password`, or"
+    ):
+        load_settings(folder)

@@ -7,6 +7,7 @@ What is pinned keeps its version unless pyproject.toml asks for another, so that
 | --- | --- | --- |
 | `py311.txt`, `py312.txt`, `py313.txt` | control plane, worker, test tools; the same versions where possible | `make env` |
 | `py311-control.txt`, `py311-worker.txt` | what the two images need of `py311.txt` | the Dockerfile |
+| `py311-fab.txt` | what FAB's auth manager needs beside `py311-control.txt` | the control image, `tools/cluster.py` |
 | `cuda.txt` | constraints: CUDA libraries of torch | pip, if its index gives torch's CUDA build |
 | `no-deps.txt` | written by hand | both |
 | `sbom.txt` | written by hand: what lists an image's packages | the Dockerfile, in stages that no image stands on |
@@ -33,12 +34,15 @@ PYTHONS = ("3.11", "3.12", "3.13")
 PLATFORM = "x86_64-manylinux_2_28"
 EXTRAS = {"": ("worker", "dev"), "-control": ("s3", "gs", "hf", "cluster"), "-worker": ("worker", "cluster")}
 """Which extras of pyproject.toml each kind of lock holds beside the core. The control plane looks where the data is, too."""
+BESIDE = "-fab"
+"""The lock of what the extra `fab` adds to the control plane's, and is in no other."""
 CONSTRAINTS = "-c cuda.txt"
 _CUDA = re.compile(r"(?:nvidia|cuda)-|triton==")
 _KIND = {
     "": "control plane, worker and test tools",
     "-control": "the control plane's image; a subset of py{tag}.txt",
     "-worker": "the worker's image; a subset of py{tag}.txt",
+    BESIDE: "what FAB's auth manager needs beside py{tag}-control.txt",
 }
 
 
@@ -69,6 +73,25 @@ def resolve(python: str, extras: Sequence[str], preferred: str, options: Sequenc
         return out.read_text(encoding="utf-8")
 
 
+def added(lock: str, more: str) -> list[str]:
+    """The pins of `more` that are not in `lock`. Ends the program where the two differ in a version."""
+    there = dict(line.split()[0].split("==") for line in split(lock)[0])
+    found = []
+    for line in split(more)[0]:
+        name, version = line.split()[0].split("==")
+        if there.get(name, version) != version:
+            sys.exit(f"lock: FAB wants {name} {version}, and the control plane's lock holds {there[name]}.")
+        if name not in there:
+            found.append(line)
+    return found
+
+
+def _with_own(whole: str, python: str) -> str:
+    """What is preferred for the lock beside: the control plane's versions, and those that it holds already."""
+    path = LOCKS / lock_name(python, BESIDE)
+    return whole + (path.read_text(encoding="utf-8") if path.exists() else "")
+
+
 def write(name: str, about: str, lines: Sequence[str]) -> None:
     head = f"# {about}\n# Written by tools/lock.py; edit pyproject.toml and run it again."
     (LOCKS / name).write_text("\n".join((head, *lines)) + "\n", encoding="utf-8")
@@ -84,6 +107,7 @@ def write_all(options: Sequence[str]) -> None:
     cuda = split(whole)[1]
     texts = {(lead, kind): resolve(lead, extras, whole) for kind, extras in EXTRAS.items() if kind}
     texts |= {(python, ""): resolve(python, EXTRAS[""], whole) for python in PYTHONS[1:]}
+    beside = added(texts[(lead, "-control")], resolve(lead, (*EXTRAS["-control"], "fab"), _with_own(whole, lead)))
     for (python, kind), text in texts.items():
         other = [line.split()[0] for line in split(text)[1]]
         if other and other != [line.split()[0] for line in cuda]:
@@ -94,6 +118,7 @@ def write_all(options: Sequence[str]) -> None:
     for (python, kind), text in sorted({(lead, ""): whole, **texts}.items()):
         about = f"Python {python}: {_KIND[kind].format(tag=python.replace('.', ''))}."
         write(lock_name(python, kind), about, [*([CONSTRAINTS] if split(text)[1] else []), *split(text)[0]])
+    write(lock_name(lead, BESIDE), f"Python {lead}: {_KIND[BESIDE].format(tag=lead.replace('.', ''))}.", beside)
     write("cuda.txt", "Constraints, installed only with torch's CUDA build for Linux.", cuda)
 
 

@@ -1,4 +1,4 @@
-"""Does an image's list of packages name what its lock pins? `python tools/sbom.py locks/py311-control.txt sbom.cdx.json`
+"""Does an image's list of packages name what its locks pin? `python tools/sbom.py sbom.cdx.json locks/py311-worker.txt`
 
 The list is CycloneDX, written by cyclonedx-py from the image's environment (see the Dockerfile). What it holds beside the lock
 (pip, of every environment) is told and is no failure.
@@ -41,10 +41,10 @@ def differences(lock: Mapping[str, str], sbom: Mapping[str, str]) -> list[str]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("lock", type=Path)
     parser.add_argument("sbom", type=Path)
+    parser.add_argument("lock", type=Path, nargs="+", help="of several, what one of them pins")
     asked = parser.parse_args()
-    lock, sbom = pinned(asked.lock), listed(asked.sbom)
+    lock, sbom = {name: version for each in asked.lock for name, version in pinned(each).items()}, listed(asked.sbom)
     wrong = differences(lock, sbom)
     for line in wrong:
         print(f"SBOM {line}")

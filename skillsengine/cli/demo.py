@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from rich.console import Console
@@ -15,7 +16,7 @@ from skillsengine.cli.follow import UNDER_WAY, follow
 from skillsengine.cli.result import show_result
 from skillsengine.pipeline.explain import explain
 from skillsengine.pipeline.plan import Plan, find_sources, make_plan
-from skillsengine.settings import Settings
+from skillsengine.settings import Settings, without_login
 from skillsengine.spec.load import load_spec
 from skillsengine.storage.catalog import Catalog
 from skillsengine.storage.opening import open_store
@@ -27,33 +28,47 @@ _POLL_SECONDS = 1.0
 
 def run_demo(settings: Settings, port: int | None = None, console: Console = out) -> None:
     """The whole demo. Raises typer.Exit(1) with a plain text if the run fails, EmbeddedError if Airflow does not start."""
+
+    def start() -> str:
+        return embedded.up(settings, port, progress=lambda text: console.print(f"[dim]{text}[/]")).url
+
+    run_demo_on(start, settings, console)
+
+
+def run_demo_on(start: Callable[[], str], settings: Settings, console: Console = out) -> None:
+    """The demo on an Airflow that `start` starts, or finds, and gives the address of; that may hold a login.
+
+    Raises typer.Exit(1) with a plain text if the run fails, and what `start` raises.
+    """
     spec = settings.experiments / f"{SPEC}.yaml"
     experiment = load_spec(spec, experiments=settings.experiments, overlay=settings.overlay).experiment
     plan = make_plan(experiment, find_sources(experiment, None, settings), settings)
     store, catalog = open_store(settings), Catalog.open(settings.catalog_url)
     todo = [(step, why) for step, why in explain(plan, store, catalog) if why]
-    address = embedded.up(settings, port, progress=lambda text: console.print(f"[dim]{text}[/]"))
+    address = start()
+    url = without_login(address)
     if not todo:
         console.print("[bold green]Nothing to do:[/] every step is cached, nothing has changed since the last run.\n")
-        show_result(plan, store, catalog, address.url, console)
+        show_result(plan, store, catalog, url, console)
         return
     console.print(f"[bold]{SPEC}[/]: {len(todo)} of {len(plan.steps)} steps to run, the rest is cached")
     for step, why in todo:
         console.print(Text(f"  {step.id}: {why}", style="dim"))
     started = time.monotonic()
-    state, run_id = _run(plan, address.url, settings, console)
+    state, run_id = _run(plan, address, settings, console)
     if state != "success":
-        _explain_failure(catalog, run_id, address.url)
+        _explain_failure(catalog, run_id, url)
     console.print(
         f"\n[bold green]Done[/] in {seconds_text(time.monotonic() - started)}, from the run's start to the result.\n"
     )
-    show_result(plan, store, catalog, address.url, console)
+    show_result(plan, store, catalog, url, console)
 
 
 def _run(plan: Plan, url: str, settings: Settings, console: Console) -> tuple[str, str]:
     """Trigger the DAG, or find the run of an interrupted demo, and follow it: (Airflow's state of the run, run id)."""
     catalog = Catalog.open(settings.catalog_url)
     with AirflowClient(url) as client:
+        url = client.url
         _wait_for_dag(client)
         run_id = next((run["dag_run_id"] for run in client.runs(SPEC) if run["state"] in UNDER_WAY), None)
         if run_id is None:

@@ -127,10 +127,15 @@ def test_the_locks_used_are_copied_first(stages: dict[str, Stage], target: str) 
 
 def test_the_control_plane_installs_its_own_lock_alone(stages: dict[str, Stage]) -> None:
     installs = [step.text for step in steps(stages, "control", "RUN") if "pip install" in step.text]
-    assert len(installs) == 2
+    assert len(installs) == 3
     assert "--no-deps -r locks/py311-control.txt && pip check" in re.sub(r"\s+", " ", installs[0])
-    assert "--no-deps /wheels/*.whl" in installs[1]
+    assert "--no-deps -r locks/py311-fab.txt && pip check" in re.sub(r"\s+", " ", installs[1])
+    assert "--no-deps /wheels/*.whl" in installs[2]
     assert "worker" not in " ".join(installs)
+
+
+def test_the_worker_has_no_login_to_ask_for(stages: dict[str, Stage]) -> None:
+    assert "fab" not in " ".join(step.text for step in steps(stages, "worker", "RUN"))
 
 
 @pytest.mark.parametrize("target", TARGETS)

@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from tools.lock import CONSTRAINTS, EXTRAS, LOCKS, PYTHONS, lock_name, split
+from tools.lock import BESIDE, CONSTRAINTS, EXTRAS, LOCKS, PYTHONS, added, lock_name, split
 
 NAMES = [lock_name(python) for python in PYTHONS] + [lock_name(PYTHONS[0], kind) for kind in EXTRAS if kind]
 
@@ -96,6 +96,27 @@ def test_the_pythons_differ_in_no_version() -> None:
 def test_an_image_holds_a_subset(kind: str) -> None:
     whole, part = pins(lock_name(PYTHONS[0])), pins(lock_name(PYTHONS[0], kind))
     assert part.items() <= whole.items()
+
+
+def test_the_lock_beside_adds_to_the_control_planes_and_changes_nothing(project: Path) -> None:
+    control, beside = pins(lock_name(PYTHONS[0], "-control")), pins(lock_name(PYTHONS[0], BESIDE))
+    assert not control.keys() & beside.keys()
+    whole = pins(lock_name(PYTHONS[0]))
+    assert {name: whole[name] for name in beside.keys() & whole.keys()} == {
+        name: beside[name] for name in beside.keys() & whole.keys()
+    }, "what the tests bring too has the same version"
+    (fab,) = [r for r in asked(project, ("fab",)) if canonicalize_name(r.name) == "apache-airflow-providers-fab"]
+    assert beside["apache-airflow-providers-fab"] in fab.specifier
+    for kind in EXTRAS:
+        assert "apache-airflow-providers-fab" not in pins(lock_name(PYTHONS[0], kind)), (
+            "every Airflow would make its tables"
+        )
+
+
+def test_what_a_lock_beside_adds() -> None:
+    assert added("a==1\nb==2  # via a\n", "a==1\nb==2\nc==3  # via b\n") == ["c==3  # via b"]
+    with pytest.raises(SystemExit, match="FAB wants b 3, and the control plane's lock holds 2"):
+        added("a==1\nb==2\n", "a==1\nb==3\n")
 
 
 def test_the_control_plane_needs_no_library_of_the_worker() -> None:

@@ -1,0 +1,55 @@
+"""The cluster as processes has the settings of compose.yaml, but for addresses and paths. tests/e2e/cluster sees it work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import PROJECT
+from tools.cluster import AIRFLOW, PARTS, Cluster
+from tools.composed import read_services
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Cluster:
+    return Cluster(tmp_path, PROJECT)
+
+
+def test_every_lasting_service_is_a_part() -> None:
+    assert set(PARTS) == {name for name, told in read_services(PROJECT).items() if told.told["restart"] != "no"}
+
+
+@pytest.mark.parametrize("part", (*AIRFLOW, "init"))
+def test_a_part_has_the_settings_of_its_container(part: str, cluster: Cluster) -> None:
+    env, settings = cluster.environment(part), cluster.services[part].environment
+    assert settings["AIRFLOW__CORE__EXECUTOR"] == "CeleryExecutor"
+    for name, told in settings.items():
+        if name == "AIRFLOW__API__PORT":
+            assert env[name] == str(cluster.ports["api-server"])
+            continue
+        for there, here in cluster.replaced(part).items():
+            told = told.replace(there, here)
+        assert env[name] == told
+    for there in (
+        "postgres:",
+        "redis:",
+        "//s3:",
+        "api-server:",
+        "/run/",
+        "/opt/skillsengine",
+        "/var/lib/skillsengine",
+        "0.0.0.0",
+    ):
+        left = {name: value for name, value in env.items() if there in value.replace("redis://", "")}
+        assert left.keys() <= {"PATH"}, there
+
+
+def test_two_workers_on_one_host_have_folders_of_their_own(cluster: Cluster) -> None:
+    homes = [cluster.environment(part)["AIRFLOW_HOME"] for part in AIRFLOW]
+    assert len(set(homes)) == len(AIRFLOW)
+
+
+def test_nothing_runs_before_it_is_started(cluster: Cluster) -> None:
+    assert not any(cluster.running(part) for part in PARTS)
+    assert len(set(cluster.ports.values())) == 4
