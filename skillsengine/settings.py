@@ -19,7 +19,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 OVERLAYS = "_env"
 """Folder of the overlays, in `experiments/`."""
-CACHE_BYTES = 50_000_000_000
+CACHE_GB = 50.0
 
 
 class SettingsError(Exception):
@@ -105,7 +105,7 @@ class Variables(BaseModel):
     )
     """With a store on S3: the folder of this machine for what was fetched from it."""
     cache_gb: Annotated[float, Kind("GB > 0", "50", "Write a number of GB above 0, such as 50 or 0.5.")] = Field(
-        CACHE_BYTES / 1e9, gt=0, allow_inf_nan=False, alias="SKILLSENGINE_CACHE_GB"
+        CACHE_GB, gt=0, allow_inf_nan=False, alias="SKILLSENGINE_CACHE_GB"
     )
     """How large that folder may grow."""
     catalog_url: Annotated[
@@ -204,7 +204,7 @@ class Settings:
     """A folder, or `s3://bucket/prefix`; None is the folder in the home."""
     cache: Path | None = None
     """None is the folder in the home."""
-    cache_bytes: int = CACHE_BYTES
+    cache_gb: float = CACHE_GB
     """What the cache of a store on S3 may hold."""
 
     @property
@@ -228,6 +228,10 @@ class Settings:
                 "Name one of them without its ending, write the file, or unset the variable."
             )
         return folder / f"{self.environment}.yaml"
+
+    @property
+    def cache_bytes(self) -> int:
+        return int(self.cache_gb * 1e9)
 
     @property
     def store_root(self) -> Path:
@@ -287,7 +291,7 @@ def load_settings(project: Path | None = None) -> Settings:
         catalog_wait=told.catalog_wait,
         store=told.store,
         cache=told.cache.resolve() if told.cache else None,
-        cache_bytes=int(told.cache_gb * 1e9),
+        cache_gb=told.cache_gb,
     )
 
 

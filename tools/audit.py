@@ -25,7 +25,7 @@ from typing import Any
 
 LOCKS = Path(__file__).resolve().parent.parent / "locks"
 ALLOWED = LOCKS / "audit.toml"
-AUDITED = ("py311.txt", "py312.txt", "py313.txt", "no-deps.txt", "sbom.txt")
+AUDITED = ("py311.txt", "py312.txt", "py313.txt", "py311-fab.txt", "no-deps.txt", "sbom.txt")
 """The images' own locks are subsets of the first."""
 MOST_DAYS = 180
 """That an allowance may last from now: nobody decides for longer."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from skillsengine.settings import CACHE_BYTES, Settings, SettingsError, load_settings
+from skillsengine.settings import Settings, SettingsError, load_settings
 from skillsengine.storage.object_labels import ObjectLabelFiles
 from skillsengine.storage.object_store import ObjectStore
 from skillsengine.storage.opening import open_labels, open_store
@@ -48,7 +48,7 @@ def test_a_bucket(settings: pytest.MonkeyPatch, tmp_path: Path) -> None:
     found = loaded(tmp_path)
     store = open_store(found)
     assert isinstance(store, ObjectStore) and store.place == "s3://talent/skills"
-    assert (store.cache.root, store.cache.limit) == (tmp_path / ".skillsengine" / "cache", CACHE_BYTES)
+    assert (store.cache.root, store.cache.limit) == (tmp_path / ".skillsengine" / "cache", 50_000_000_000)
     assert not (tmp_path / ".skillsengine").exists()
     assert store.bases == tmp_path / ".skillsengine" / "store" / "bases"
     assert isinstance(open_labels(found, "job"), ObjectLabelFiles)

@@ -39,7 +39,7 @@ def test_what_the_list_lacks_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyP
         "pyyaml==6.0.3: the list has 6.0.2",
     ]
     for path, code in ((whole, 0), (torn, 1)):
-        monkeypatch.setattr(sys, "argv", ["sbom", str(lock), str(path)])
+        monkeypatch.setattr(sys, "argv", ["sbom", str(path), str(lock)])
         assert sbom.main() == code
     said = capsys.readouterr().out
     assert "a.json: 4 packages; 0 of 3 pins missing; beside the lock: ['pip']" in said
