@@ -186,7 +186,8 @@ def test_all_that_is_written_goes_to_the_volume(stages: dict[str, Stage], target
 def test_the_image_holds_the_list_of_its_packages(stages: dict[str, Stage], target: str) -> None:
     """Made of the environment that the image has, by a program that it has not."""
     made = stages[f"{target}-sbom"]
-    assert made.parent == stages[target].parent == f"{target}-libraries"
+    libraries = {"control": "login-libraries", "worker": "worker-libraries"}[target]
+    assert made.parent == stages[target].parent == libraries
     [run] = [step.text for step in made.instructions if step.keyword == "RUN"]
     assert "/opt/sbom/bin/pip install --no-cache-dir --no-deps -r locks/sbom.txt" in run
     assert run.endswith(
