@@ -12,8 +12,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-
 from skillsengine.modeling.errors import ModelError
 
 _INDEX = "*.safetensors.index.json"
@@ -82,6 +80,8 @@ def _require_shards(name: str, folder: Path, index: Path) -> None:
 
 def _require_counts(name: str, folder: Path, config: dict[str, Any]) -> None:
     held = 0
+    from safetensors import SafetensorError, safe_open  # `doctor` runs in the control plane, which lacks it
+
     for path in folder.glob("*.safetensors"):
         try:
             with safe_open(path, framework="numpy") as file:
