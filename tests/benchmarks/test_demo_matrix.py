@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import pytest
 
 from benchmarks import demo_matrix
+from benchmarks._record import RESULTS
 from skillsengine.spec.load import load_spec, resolved
 
 
@@ -17,6 +20,19 @@ def test_its_spec_is_the_demos_with_another_window_and_one_epoch(tmp_path: Path)
     assert changed == {"name", "paused", "start_date", "data", "train", "tracking"}
     assert (ours.data.window, ours.train.epochs, str(ours.start_date)) == (6, 1, "2025-01-01")
     assert ours.data.source == demo.data.source
+
+
+def test_the_page_quotes_what_was_recorded() -> None:
+    found = json.loads((RESULTS / "demo_matrix.json").read_text("utf-8"))
+    ages = found["ratios"]["f1_by_age_in_months"]
+    page = (demo_matrix.PROJECT / "docs" / "matrix.md").read_text("utf-8")
+    told = re.findall(r"^\| (\d+) \| (0\.\d{3}) \| (\d+) \| ([\d,]+) \|$", page, flags=re.MULTILINE)
+    assert [age for age, *_ in told] == ["1", "3", "6", "9", "12"]
+    for age, f1, cells, gold in told:
+        at = ages[age]
+        assert (f1, cells, gold) == (f"{at['f1']:.3f}", str(at["cells"]), f"{at['gold_skills']:,}")
+    scored = [row for row in found["rows"] if row.get("state") == "scored"]
+    assert len({(row["version"], row["scored_on"]) for row in scored}) == len(scored) == 12 * (18 - 6)
 
 
 def test_a_demo_without_such_a_line_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
