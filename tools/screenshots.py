@@ -1,8 +1,8 @@
 """Takes the pictures of docs/images from a running Airflow: `python tools/screenshots.py EXPERIMENT --project DIR`.
 
 What the pages show is that project's own history: for the pictures in docs/ the one that `benchmarks.demo_matrix` leaves in its
-folder, with version 12 promoted; for `try-it` and `airflow-dag` the tutorial's, gone through up to its sixth part. Needs Debian's
-chromium and chromium-driver. `--only matrix errors` takes some of them, `--out DIR` puts them elsewhere.
+folder, with version 12 promoted; for `try-it` and `airflow-dag` the tutorial's, gone through up to its sixth part. Needs
+Debian's chromium and chromium-driver. `--only matrix errors` takes some of them, `--out DIR` puts them elsewhere.
 """
 
 from __future__ import annotations
