@@ -18,7 +18,7 @@ import pytest
 from skillsengine.airflow.client import AirflowClient
 from skillsengine.settings import Settings, load_settings
 from skillsengine.storage.catalog import Catalog, VersionRow
-from skillsengine.storage.store import Store
+from skillsengine.storage.opening import open_store
 from tests.conftest import PROJECT
 from tests.e2e.conftest import SPEC, Platform, wait_for
 from tests.pipeline.project import make_project
@@ -85,7 +85,7 @@ class Running:
 
 def adapter_files(settings: Settings, digest: str) -> dict[str, str]:
     """File of an adapter -> sha256 of its bytes."""
-    store = Store(settings.store_root)
+    store = open_store(settings)
     artifact = store.get("finetune", digest)
     assert artifact is not None
     assert store.verify(artifact) == []

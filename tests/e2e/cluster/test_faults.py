@@ -8,6 +8,8 @@ import re
 import psutil
 import pytest
 
+from skillsengine.storage.object_store import ObjectStore
+from skillsengine.storage.opening import open_store
 from tests.e2e.cluster.conftest import LONG, Running, adapter_files
 from tests.e2e.conftest import wait_for
 
@@ -15,8 +17,8 @@ pytestmark = pytest.mark.nightly
 
 
 def checkpoints(running: Running) -> list[int]:
-    """Steps of the checkpoints that there are."""
-    folders = (running.settings.store_root / "checkpoints").glob("*/*")
+    """Steps of the checkpoints that the worker has."""
+    folders = (open_store(running.settings).root / "checkpoints").glob("*/*")
     return sorted(int(found[0]) for path in folders if (found := re.search(r"\d+$", path.name)))
 
 
@@ -48,7 +50,10 @@ def ends_well(running: Running, run_id: str, undisturbed: dict[str, str], before
     latest = max(versions, key=lambda version: version.number)
     assert latest.state == "ready" and adapter_files(running.settings, latest.adapter_digest) == undisturbed
     assert checkpoints(running) == [], "they go when the adapter is there"
-    assert list((running.settings.store_root / "building").glob("[0-9a-f]*")) == [], "nothing half-written"
+    store = open_store(running.settings)
+    assert isinstance(store, ObjectStore) and list(store.leftovers()) == [], (
+        "nothing half-written, here or in the bucket"
+    )
     (step,) = running.client.xcom("long", run_id, "finetune")["steps"]
     tasks = {task["task_id"]: task for task in running.client.task_instances("long", run_id)}
     return int(step["summary"]["resumed_from_step"]), int(tasks["finetune"]["try_number"])

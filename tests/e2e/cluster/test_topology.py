@@ -27,6 +27,7 @@ def test_a_dropped_spec_runs_where_it_should_and_makes_what_it_makes_alone(runni
     assert any("step" in line for line in running.client.task_log("dropped", run_id, "finetune", 1))
     (version,), alone = running.versions("dropped"), running.run_alone("dropped")
     assert running.settings.catalog_url.startswith("postgresql+psycopg://")
+    assert running.settings.store == "s3://skillsengine/store"
     other = Catalog.open(alone.catalog_url).resolve("dropped", "latest")
     assert (version.adapter_digest, version.artifact_digest) == (other.adapter_digest, other.artifact_digest)
     files = adapter_files(running.settings, version.adapter_digest)
