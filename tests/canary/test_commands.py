@@ -86,6 +86,7 @@ def inside(told: Told, command: Command, monkeypatch: pytest.MonkeyPatch) -> Com
     return command
 
 
+@pytest.mark.nightly
 def test_no_secret_gets_out_of_a_job(told: Told, inside: Command) -> None:
     with ProcessList() as processes:
         done = python(told, "run", "run", "experiments/tiny.yaml")

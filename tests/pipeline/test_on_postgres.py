@@ -6,6 +6,8 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from skillsengine.pipeline.matrix import build_matrix
 from skillsengine.pipeline.promotion import run_gate, run_promote
 from skillsengine.pipeline.run import finish_run, open_run, run_stage
@@ -29,6 +31,7 @@ class Back(logging.Handler):
             self.server.start()
 
 
+@pytest.mark.nightly
 def test_a_training_outlives_a_restart_of_the_catalogs_server(tmp_path: Path, postgres: Server) -> None:
     back, stopped = Back(postgres), []
 

@@ -39,6 +39,7 @@ def steps(run: Run) -> dict[str, tuple[str, bool]]:
     return {step["id"]: (step["digest"], step["cached"]) for stage in STAGES for step in run_stage(run, stage)["steps"]}
 
 
+@pytest.mark.nightly
 def test_what_one_machine_has_made_is_there_on_another(s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     project = make_project(tmp_path / "project")
     experiment = tiny_experiment()
@@ -63,6 +64,7 @@ def test_what_one_machine_has_made_is_there_on_another(s3: S3, tmp_path: Path, m
     assert {step.id: step.digest for step in plan.steps} == {name: digest for name, (digest, _) in again.items()}
 
 
+@pytest.mark.nightly
 def test_a_training_that_was_killed_goes_on_on_another_machine(
     s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
