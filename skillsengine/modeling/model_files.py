@@ -15,8 +15,9 @@ from typing import Any
 from skillsengine.modeling.errors import ModelError
 
 _INDEX = "*.safetensors.index.json"
-_COUNTED = re.compile(r"(layers?|blocks?|experts)$")
-"""Ends of the fields of config.json that tell how many modules Python is to make, each with a tensor of its own or more."""
+_COUNTED = re.compile(r"^(?!max_).*(layers?|blocks?|experts)$")
+"""Fields of config.json that tell how many modules Python is to make, each with a tensor of its own or more. Qwen's
+`max_window_layers` is no such count: the layer from which on a window is used."""
 
 
 def require_safe(name: str, folder: Path, *, roots: Sequence[Path] | None, tokenizer_only: bool = False) -> None:

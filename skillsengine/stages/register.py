@@ -101,7 +101,7 @@ def _copy(finetuned: Artifact, out: Path, base: str) -> None:
     `base` is the name that the adapter's config gives its base: one that a user elsewhere can find.
     """
     for folder in (_ADAPTER, _TOKENIZER):
-        if not any(name.startswith(f"{folder}/") for name in finetuned.manifest.files):
+        if not finetuned.part(folder).is_dir():
             raise StageError(
                 f"{finetuned.folder}: the finetune artifact holds no folder `{folder}`, so there is nothing to register. "
                 "Look at it with `skillsengine doctor`, or train again with --force."

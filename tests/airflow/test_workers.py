@@ -67,6 +67,7 @@ def test_no_answer(airflow: Path, monkeypatch: pytest.MonkeyPatch, program: str,
     assert str(raised.value) == said
 
 
-def test_the_provider_is_not_installed() -> None:
-    with pytest.raises(WorkersUnknown, match="^this Python lacks apache-airflow-providers-celery$"):
+def test_the_provider_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "_PROVIDER", "no-such-provider")
+    with pytest.raises(WorkersUnknown, match="^this Python lacks no-such-provider$"):
         celery_queues()

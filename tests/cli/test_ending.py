@@ -24,7 +24,9 @@ from tests.pipeline.project import make_project, tiny_experiment
 def test_a_stopped_run_is_closed_and_says_so(tmp_path: Path, sent: signal.Signals, code: int, note: str) -> None:
     project = tmp_path / "project"
     make_project(project)
-    (project / "experiments" / "tiny.yaml").write_text(yaml.safe_dump(resolved(tiny_experiment())))
+    spec = resolved(tiny_experiment())
+    spec["train"] = {**spec["train"], "epochs": 1000}  # it is not done before the signal comes
+    (project / "experiments" / "tiny.yaml").write_text(yaml.safe_dump(spec))
     running = subprocess.Popen(
         [sys.executable, "-m", "skillsengine", "run", "experiments/tiny.yaml"],
         cwd=project,

@@ -111,7 +111,9 @@ def test_another_program_at_the_address(settings: Settings, body: Any) -> None:
 
 def test_an_address_without_a_scheme(settings: Settings) -> None:
     (finding,), _ = _look(replace(settings, airflow_url="127.0.0.1:8080"))
-    assert "missing an 'http://' or 'https://' protocol" in finding.text
+    assert finding.text.startswith(
+        "127.0.0.1:8080 is no address of an Airflow. Write http://host:port, or https://host/path.;"
+    )
 
 
 def test_a_login_that_it_does_not_take(settings: Settings) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from skillsengine.airflow import workers
 from skillsengine.doctor import queues
 from skillsengine.doctor.airflow_side import AirflowState
 from skillsengine.doctor.queues import examine_queues
@@ -49,8 +50,9 @@ def test_celery_without_its_configuration_or_provider(monkeypatch: pytest.Monkey
         "after which time it hands a task out again is not known: the configuration of Airflow"
     )
     monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", "CeleryExecutor")
+    monkeypatch.setattr(workers, "_PROVIDER", "no-such-provider")
     asked, broker = examine_queues(state, [tiny_experiment("a"), tiny_experiment("b")])
-    assert asked.text == "gpu: Celery's workers could not be asked: this Python lacks apache-airflow-providers-celery"
+    assert asked.text == "gpu: Celery's workers could not be asked: this Python lacks no-such-provider"
     assert asked.mend == (
         "run doctor in the environment of a scheduler or worker; there, `airflow celery list-workers` shows the queues"
     )

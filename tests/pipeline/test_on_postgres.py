@@ -59,13 +59,13 @@ def test_a_training_outlives_a_restart_of_the_catalogs_server(tmp_path: Path, po
         run_promote(run)
         finish_run(run, "success")
         catalog = Catalog.open(url)
-        version = catalog.resolve("tiny", "champion")
+        version = catalog.resolve("tiny", "latest")
         assert (version.number, version.state) == (1, "ready")
         [trained] = [step for step in catalog.steps_of(run.id) if step.stage == "finetune"]
         assert (trained.state, trained.attempts, trained.error) == ("done", 1, None)
         assert {cell.kind for cell in catalog.cells("tiny")} == {"adapter", "base", "lexicon"}
         assert catalog.last_runs()["tiny"].state == "success"
-        assert catalog.champions()["tiny"].number == 1
+        assert "tiny" not in catalog.champions(), "of so few labels the gate makes nothing"
         assert catalog.busy_since(catalog.run_by_id(run.id).started)["tiny"].gpu_seconds == 0.0
         assert build_matrix(tiny_experiment(), settings, catalog).cells
         catalog.close()
