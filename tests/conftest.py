@@ -45,7 +45,7 @@ def postgres() -> Iterator[own_postgres.Server]:
         yield server
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.nightly)])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The address of a catalog that does not exist yet, on each kind of database."""
     if request.param == "sqlite":

@@ -110,7 +110,7 @@ def in_bucket(s3: S3, tmp_path: Path) -> InBucket:
     return InBucket(store, home, s3)
 
 
-@pytest.fixture(params=["file", "s3"])
+@pytest.fixture(params=["file", pytest.param("s3", marks=pytest.mark.nightly)])
 def kept(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Kept]:
     """Each kind in turn."""
     if request.param == "s3":
