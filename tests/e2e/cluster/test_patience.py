@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import contextlib
 import re
+import signal
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -13,13 +15,15 @@ import pytest
 
 from tests.e2e.cluster.recorded import Row, keep
 from tests.e2e.cluster.running import Running
-from tests.e2e.cluster.training import alive, begin, family, in_the_middle, task_processes
+from tests.e2e.cluster.training import alive, begin, checkpoints, family, in_the_middle, task_processes
 from tests.e2e.conftest import wait_for
 from tools.cluster import Cluster
 
 pytestmark = pytest.mark.nightly
 HERE = "tests/e2e/cluster/test_patience.py"
 SECOND = "gpu-worker-2"
+GRACE = 15 * 60
+"""Seconds: compose.yaml's `stop_grace_period` of gpu-worker."""
 _FAILED = re.compile(r"Failed to send heartbeat.*failed_heartbeats=(\d+)")
 
 
@@ -103,6 +107,32 @@ def test_a_run_that_outlasts_the_brokers_visibility_timeout(running: Running) ->
     test = f"{HERE}::{test_a_run_that_outlasts_the_brokers_visibility_timeout.__name__}"
     outcome = "Redis delivers the task again; the second worker is told that it runs, and lets it be"
     keep(Row("a run longer than `visibility_timeout`", outcome, attempts, repeated, training.seconds, test))
+
+
+def test_a_worker_that_is_told_to_stop_hands_its_training_over(running: Running) -> None:
+    """SIGTERM, as on scale-in: a checkpoint at once, the worker's end within the grace time, and on with another worker."""
+    cluster = running.cluster
+    training = in_the_middle(begin(running))
+    training.look()
+    worker = cluster.process("gpu-worker")
+    assert worker is not None
+    all_of_it = family(cluster, "gpu-worker")
+    worker.send_signal(signal.SIGTERM)
+    training.struck()
+    try:
+        with second_worker(running):
+            wait_for("the worker's end", lambda: not [process for process in all_of_it if alive(process)], GRACE)
+            took = time.monotonic() - training.at
+            training.last_checkpoint = checkpoints(running)[-1]
+            training.goes_on()
+            attempts, repeated = training.ends_well(attempts=[1], moved=True)
+    finally:
+        cluster.stop("gpu-worker")
+        cluster.start("gpu-worker")
+    assert repeated == 0
+    test = f"{HERE}::{test_a_worker_that_is_told_to_stop_hands_its_training_over.__name__}"
+    outcome = f"a checkpoint at once, the worker ends after {took:.0f} s, the training goes on with another worker"
+    keep(Row("SIGTERM to gpu-worker", outcome, attempts, repeated, training.seconds, test))
 
 
 def test_a_worker_that_seemed_dead_writes_nothing_when_it_is_back(running: Running) -> None:

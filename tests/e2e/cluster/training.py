@@ -109,7 +109,7 @@ class Training:
         (step,) = self.running.client.xcom(self.name, self.run_id, "finetune")["steps"]
         resumed, tries = int(step["summary"]["resumed_from_step"]), self.tries()["finetune"]
         assert tries in attempts, self.running.client.task_log(self.name, self.run_id, "finetune", 1)[-20:]
-        if tries == 1:
+        if tries == 1 and not moved:
             assert resumed == 0
             return tries, 0
         assert self.before is not None
