@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import json
 import os
 import pickle
 import subprocess
@@ -12,6 +14,7 @@ import pytest
 from celery.signals import worker_shutting_down
 
 from skillsengine.airflow.stopping import connect, mark, stopping_here
+from tools.composed import read_services
 
 _TASK = """
 import sys
@@ -71,3 +74,12 @@ def test_a_mark_that_cannot_be_left_does_not_keep_the_worker_from_stopping(
     connect()
     worker_shutting_down.send(sender="gpu-worker", sig="SIGTERM", how="Warm", exitcode=0)
     assert "the trainings of this worker are not told that it stops" in caplog.text
+
+
+@pytest.mark.parametrize("worker", ["default-worker", "gpu-worker"])
+def test_the_clusters_workers_have_celery_connect_it(worker: str, project: Path) -> None:
+    config = json.loads(read_services(project)[worker].environment["AIRFLOW__CELERY__EXTRA_CELERY_CONFIG"])
+    before = len(worker_shutting_down.receivers or ())
+    for name in config["imports"]:
+        importlib.reload(importlib.import_module(name))
+    assert len(worker_shutting_down.receivers) == max(before, 1), "once, however often"

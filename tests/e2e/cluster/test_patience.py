@@ -15,7 +15,16 @@ import pytest
 
 from tests.e2e.cluster.recorded import Row, keep
 from tests.e2e.cluster.running import Running
-from tests.e2e.cluster.training import alive, begin, checkpoints, family, in_the_middle, task_processes
+from tests.e2e.cluster.training import (
+    EVERY,
+    alive,
+    begin,
+    checkpoints,
+    checkpoints_elsewhere,
+    family,
+    in_the_middle,
+    task_processes,
+)
 from tests.e2e.conftest import wait_for
 from tools.cluster import Cluster
 
@@ -145,6 +154,8 @@ def test_a_worker_that_seemed_dead_writes_nothing_when_it_is_back(running: Runni
     for process in frozen:
         process.suspend()
     training.struck()
+    # The newest checkpoint may have been on its way to the bucket.
+    training.last_checkpoint, training.at_most = checkpoints_elsewhere(running)[-1], 2 * EVERY
     with second_worker(running):
         try:
             training.goes_on()

@@ -58,6 +58,8 @@ class Training:
     at: float = 0.0
     before: Told | None = None
     last_checkpoint: int = 0
+    at_most: int = EVERY
+    """Steps that may be done twice."""
     seconds: float = field(default=0.0, init=False)
 
     @functools.cached_property
@@ -115,7 +117,7 @@ class Training:
         assert self.before is not None
         assert resumed >= self.last_checkpoint > 0
         repeated = max(0, self.before.step - resumed)
-        assert repeated <= EVERY, f"went on after step {resumed}, had been at step {self.before.step}"
+        assert repeated <= self.at_most, f"went on after step {resumed}, had been at step {self.before.step}"
         return tries, repeated
 
     def _nothing_is_left(self, moved: bool) -> None:
@@ -171,6 +173,14 @@ def checkpoints(running: Running) -> list[int]:
     """Steps of the checkpoints that the worker has on its disk."""
     folders = (open_store(running.settings).root / "checkpoints").glob("*/checkpoint-*")
     return sorted(int(path.name.removeprefix("checkpoint-")) for path in folders)
+
+
+def checkpoints_elsewhere(running: Running) -> list[int]:
+    """Steps of the checkpoints that a worker on another machine finds: those whose sending to the bucket is done."""
+    store = open_store(running.settings)
+    assert isinstance(store, ObjectStore)
+    found = (re.search(r"/checkpoint-(\d+)/kept\.json$", listed.key) for listed in store.bucket.list("checkpoints/"))
+    return sorted(int(each[1]) for each in found if each)
 
 
 def task_processes(cluster: Cluster, part: str) -> list[psutil.Process]:
