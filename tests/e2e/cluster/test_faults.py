@@ -48,7 +48,7 @@ def test_a_killed_gpu_worker_loses_the_steps_since_the_last_checkpoint(at_work: 
     assert len(killed) >= 4, "the worker, two of its own, the task's supervisor, the task"
     wait_for("the end of all of them", lambda: not [process for process in killed if alive(process)], 60)
     cluster.start("gpu-worker")
-    at_work.goes_on()
+    at_work.goes_on(anew=True)
     attempts, repeated = at_work.ends_well(attempts=[2])
     test = f"{HERE}::{test_a_killed_gpu_worker_loses_the_steps_since_the_last_checkpoint.__name__}"
     keep(Row("`kill -9` of gpu-worker with its task", AGAIN, attempts, repeated, at_work.seconds, test))
@@ -64,7 +64,7 @@ def test_a_killed_process_of_a_task_is_noticed_by_its_worker(at_work: Training, 
     os.kill(task.pid if what == "task" else supervisor.pid, signal.SIGKILL)
     at_work.struck()
     wait_for("the task's end", lambda: not alive(task), 30)
-    at_work.goes_on()
+    at_work.goes_on(anew=True)
     attempts, repeated = at_work.ends_well(attempts=[2])
     test = f"{HERE}::{test_a_killed_process_of_a_task_is_noticed_by_its_worker.__name__}[{what}]"
     fault = {"task": "`kill -9` of a task's process", "supervisor": "`kill -9` of a task's supervisor"}[what]
@@ -102,7 +102,7 @@ def test_a_machine_that_goes_away_with_all_parts_goes_on_when_it_is_back(at_work
     assert {process.pid for process in everything if alive(process)} <= {process.pid for process in killed}
     wait_for("the end of all of them", lambda: not [process for process in killed if alive(process)], 60)
     cluster.up()
-    at_work.goes_on()
+    at_work.goes_on(anew=True)
     attempts, repeated = at_work.ends_well(attempts=[2])
     test = f"{HERE}::{test_a_machine_that_goes_away_with_all_parts_goes_on_when_it_is_back.__name__}"
     keep(Row("`kill -9` of all parts at once, then a new start", AGAIN, attempts, repeated, at_work.seconds, test))

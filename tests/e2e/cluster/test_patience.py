@@ -133,7 +133,7 @@ def test_a_worker_that_is_told_to_stop_hands_its_training_over(running: Running)
             wait_for("the worker's end", lambda: not [process for process in all_of_it if alive(process)], GRACE)
             took = time.monotonic() - training.at
             training.last_checkpoint = checkpoints(running)[-1]
-            training.goes_on()
+            training.goes_on(anew=True)
             attempts, repeated = training.ends_well(attempts=[1], moved=True)
     finally:
         cluster.stop("gpu-worker")
@@ -158,7 +158,7 @@ def test_a_worker_that_seemed_dead_writes_nothing_when_it_is_back(running: Runni
     training.last_checkpoint, training.at_most = checkpoints_elsewhere(running)[-1], 2 * EVERY
     with second_worker(running):
         try:
-            training.goes_on()
+            training.goes_on(anew=True)
             assert task_processes(cluster, SECOND)
         finally:
             for process in frozen:

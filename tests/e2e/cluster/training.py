@@ -85,9 +85,15 @@ class Training:
         """Call before a fault after which the catalog may not answer."""
         self.before = self.told()
 
-    def goes_on(self, seconds: float = 1200) -> None:
-        """Wait until the training tells another step than before the fault."""
-        wait_for("the training to go on", lambda: (told := self.told()) and told != self.before, seconds)
+    def goes_on(self, *, anew: bool = False, seconds: float = 1200) -> None:
+        """Wait until the training tells another step than before the fault; `anew`: until it does so in another process."""
+        old = self.before.attempts if self.before else 0
+
+        def further() -> bool:
+            told = self.told()
+            return told is not None and (told.attempts > old if anew else told != self.before)
+
+        wait_for("the training to go on", further, seconds)
         self.seconds = time.monotonic() - self.at
 
     def makes_a_checkpoint(self, count: int = 1, seconds: float = 1200) -> None:
