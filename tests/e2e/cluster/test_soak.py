@@ -69,7 +69,11 @@ def versions_are_whole(soak: Soak) -> int:
                 artifact = store.get(stage, digest) if digest else None
                 assert artifact is not None and store.verify(artifact) == [], (name, stage)
             count += 1
-    assert list(store.leftovers()) == [], "nothing half-written"
+    left, made = list(store.leftovers()), {digest for _, digest in store.artifacts()}
+    # What a killed task was building, and another one's run has made since: nobody sees it, housekeeping removes it.
+    assert [each.name for each in left if not each.name.startswith("building/") or each.digest not in made] == []
+    for each in left:
+        each.remove()
     return count
 
 
