@@ -91,8 +91,8 @@ class ObjectStore(Store):
         return Artifact(entry / "files", manifest, files)
 
     def publish(self, building: Path, manifest: Manifest) -> Artifact:
-        """As `Store.publish`: the files go up, then the manifest, unless there is one by now. What an attempt that was killed had
-        sent goes. The folder stays in the cache."""
+        """As `Store.publish`: the files go up, then the manifest, unless there is one by now. What a killed attempt had sent
+        goes. The folder stays in the cache."""
         key = self._key(manifest.stage, manifest.digest)
         manifest = sealed(building, manifest)
         if (existing := self.get(manifest.stage, manifest.digest)) is not None:
