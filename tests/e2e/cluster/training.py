@@ -22,7 +22,7 @@ from tools.cluster import PARTS, SECOND, Cluster
 
 EVERY = 8
 """Optimizer steps from one checkpoint to the next."""
-LENGTHS = {"long": 80, "longer": 240}
+LENGTHS = {"long": 80, "longer": 480}
 """Spec -> the optimizer steps of its training."""
 TASK = "airflow worker -- "
 """How Airflow names the process in which a task's code runs; its parent is the task's supervisor."""
