@@ -18,7 +18,7 @@ from tests.e2e.cluster.training import strays
 from tests.e2e.conftest import wait_for
 
 pytestmark = pytest.mark.nightly
-SHORT = Form("short", experiments=4, twice=1, seconds=120, pause=(10, 20))
+SHORT = Form("short", experiments=3, twice=1, seconds=120, pause=(10, 20))
 FULL = Form("full", experiments=200, twice=20, seconds=1800, pause=(15, 45))
 ASKED = "CLUSTER_SOAK"
 """Set for the full form, which takes more than half an hour."""
