@@ -24,7 +24,16 @@ from skillsengine.settings import Settings
 from skillsengine.sources.connection import Connect, environment_connect
 from skillsengine.spec.load import resolved
 from skillsengine.spec.schema import Experiment
-from skillsengine.stages.contract import DIVERGED, Diverged, Progress, StageConfig, StageContext, StageTracker
+from skillsengine.stages.contract import (
+    DIVERGED,
+    Diverged,
+    HandedOver,
+    Progress,
+    StageConfig,
+    StageContext,
+    StageTracker,
+    never,
+)
 from skillsengine.storage.artifact import Artifact, Manifest
 from skillsengine.storage.catalog import Catalog, CatalogUnavailable, Lease, LeaseHeld, LeaseLost
 from skillsengine.storage.owners import this_owner
@@ -81,6 +90,8 @@ class Surroundings:
     """Who gives the credentials of a source's connection."""
     partition: str | None = None
     """The run's own, to be told in W&B; None where it has several."""
+    stopping: Callable[[], bool] = never
+    """Whether the worker was told to stop: see `StageContext.stopping`."""
 
 
 class Reporter:
@@ -218,6 +229,8 @@ def execute(step: Step, around: Surroundings) -> StepResult:
             artifact, page = _build(step, around, guard, row.progress.get(HISTORY, ()))
         except CatalogUnavailable:
             raise  # it was waited for, and cannot be told either
+        except HandedOver:
+            raise  # nothing has failed
         except BaseException as error:
             if isinstance(error, Diverged) and step.trial is not None:
                 divergence.keep(step, error, store)
@@ -287,6 +300,7 @@ def _build(
             allowed_roots=roots,
             digest=step.digest,
             connect=around.connect,
+            stopping=around.stopping,
         )
         config = StageConfig(
             spec=narrow(experiment, step.definition),
