@@ -25,6 +25,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 
+from skillsengine.storage.machine_faults import files_left
 from skillsengine.storage.models import Table, clean
 
 BUSY_SECONDS = 30.0
@@ -143,6 +144,8 @@ def unavailable(address: str, error: OperationalError | PoolTimeout) -> CatalogU
         )
     elif "locked" in said:
         mend = f"another process has held it for {BUSY_SECONDS:.0f} seconds; look for one that hangs, then try again"
+    elif "unable to open" in said and (files := files_left()):
+        mend = files
     elif "full" in said:
         mend = "free some space on its disk, then try again"
     else:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from skillsengine.storage.files import disk_full
+from skillsengine.storage.machine_faults import disk_full
 from skillsengine.storage.store import Store, StoreError
 from tests.storage.support import Hanging, manifest
 

@@ -1,0 +1,153 @@
+"""What happens to a process at an exact moment of its work: before or after the n-th call of a function of the product.
+
+Each is called in the child before the command begins (`installation.Installation`), and wraps the function that it names. What
+the function does stays as it is.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Before (or after) the `nth` call of `where` in the process, counted from 1."""
+
+    where: str
+    """`module:name` or `module:Class.name`."""
+    nth: int = 1
+    after: bool = False
+
+    def __str__(self) -> str:
+        name = self.where.partition(":")[2]
+        return f"{'after' if self.after else 'before'} {name} {self.nth}"
+
+    def then(self, happens: Callable[[], None]) -> None:
+        """Have it happen then, in this process."""
+        module_name, _, path = self.where.partition(":")
+        holder: Any = importlib.import_module(module_name)
+        *outer, name = path.split(".")
+        for each in outer:
+            holder = getattr(holder, each)
+        function, calls = getattr(holder, name), 0
+
+        @functools.wraps(function)
+        def wrapped(*args: Any, **named: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            now = calls == self.nth
+            if now and not self.after:
+                happens()
+            answer = function(*args, **named)
+            if now and self.after:
+                happens()
+            return answer
+
+        setattr(holder, name, wrapped)
+
+
+def send(moment: Moment, number: int) -> None:
+    """The process sends itself a signal: SIGKILL, or SIGSTOP until somebody sends SIGCONT."""
+    moment.then(lambda: os.kill(os.getpid(), number))
+
+
+def fill(moment: Moment, disk: Path) -> None:
+    """The disk is full from then on: another program has written a file `filler` of all that was free."""
+    moment.then(lambda: fill_up(disk))
+
+
+def fill_up(disk: Path) -> None:
+    with (disk / "filler").open("ab", buffering=0) as file:
+        for size in (1 << 16, 1 << 12, 1):
+            while True:
+                try:
+                    if file.write(b"x" * size) < size:
+                        break
+                except OSError:
+                    break
+
+
+def kill_at_call(count: int) -> None:
+    """SIGKILL at the `count`-th call that the product's own code makes or is made while `finetune` runs."""
+    _counted(lambda calls: calls == count and os.kill(os.getpid(), signal.SIGKILL))
+
+
+def count_calls(into: Path) -> None:
+    """Write the number of those calls into a file, at the end of `finetune`."""
+    _counted(lambda calls: False, lambda calls: into.write_text(str(calls)))
+
+
+def _counted(at: Callable[[int], Any], end: Callable[[int], Any] = lambda calls: None) -> None:
+    from skillsengine.stages import finetune
+
+    function = finetune.run
+
+    def counting(*args: Any) -> Any:
+        calls = 0
+
+        def profile(frame: FrameType, event: str, _: Any) -> None:
+            nonlocal calls
+            if event in ("call", "c_call") and "/skillsengine/" in frame.f_code.co_filename:
+                calls += 1
+                at(calls)
+
+        sys.setprofile(profile)
+        try:
+            return function(*args)
+        finally:
+            sys.setprofile(None)
+            end(calls)
+
+    finetune.run = counting
+
+
+def tell_steps(into: Path) -> None:
+    """Write each optimizer step that is done as a line of a file."""
+    _at_steps(lambda number: _append(into, number))
+
+
+def wait_at(step: int, told: Path, go: Path) -> None:
+    """After an optimizer step say so by the file `told`, and wait for the file `go`; the lease is renewed meanwhile."""
+
+    def wait(number: int) -> None:
+        if number == step:
+            told.touch()
+            until = time.monotonic() + 600
+            while not go.exists() and time.monotonic() < until:
+                time.sleep(0.05)
+
+    _at_steps(wait)
+
+
+def _at_steps(happens: Callable[[int], None]) -> None:
+    from skillsengine.pipeline.execute import Reporter
+
+    call = Reporter.__call__
+
+    def told(self: Reporter, progress: Any) -> None:
+        if progress.step is not None and " · loss " in progress.text:
+            happens(progress.step)
+        call(self, progress)
+
+    Reporter.__call__ = told  # type: ignore[method-assign]
+
+
+def _append(path: Path, number: int) -> None:
+    with path.open("a") as file:
+        file.write(f"{number}\n")
+
+
+def shorten_leases(seconds: float) -> None:
+    from skillsengine.pipeline import execute
+
+    execute.LEASE_SECONDS = seconds
