@@ -13,6 +13,7 @@ store: `object_store`. Which one an installation has is told by `opening.open_st
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import shutil
@@ -34,6 +35,8 @@ from skillsengine.storage.files import (
     write_durably,
 )
 from skillsengine.storage.machine_faults import machine_fault
+
+log = logging.getLogger(__name__)
 
 
 class StoreError(Exception):
@@ -133,7 +136,7 @@ class Store:
 
         Folders that dead attempts of the same digest left behind are removed: call it under the digest's lease.
         Raises StoreError when inside the block the disk fills up, the store may not be written or no more files can be
-        opened; every other error passes.
+        opened. Every other error passes, and one of this package: it says what failed by itself.
         """
         self.path_of(stage, digest)
         folder = self._building / f"{digest}.{uuid.uuid4().hex[:8]}"
@@ -145,12 +148,16 @@ class Store:
             yield folder
         except Exception as error:
             what = f"the {stage} artifact {digest[:12]} could not be made"
-            told = None if isinstance(error, StoreError) else machine_fault(what, error, self.root, self.full_mend)
+            ours = type(error).__module__.startswith("skillsengine.")  # it says what and where by itself
+            told = None if ours else machine_fault(what, error, self.root, self.full_mend)
             if told is None:
                 raise
             raise StoreError(told) from error
         finally:
-            discard(folder, self._trash)
+            try:
+                discard(folder, self._trash)
+            except OSError as error:  # it must not hide what has failed; the next attempt clears it away
+                log.warning("%s stays for now: %s", folder, error)
 
     def publish(self, building: Path, manifest: Manifest) -> Artifact:
         """Turn a folder from `building` into the artifact of `manifest`; its `files` and `created` are filled in here.

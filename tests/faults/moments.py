@@ -9,8 +9,10 @@ from __future__ import annotations
 import functools
 import importlib
 import os
+import resource
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -56,9 +58,28 @@ class Moment:
         setattr(holder, name, wrapped)
 
 
-def send(moment: Moment, number: int) -> None:
-    """The process sends itself a signal: SIGKILL, or SIGSTOP until somebody sends SIGCONT."""
-    moment.then(lambda: os.kill(os.getpid(), number))
+def kill(moment: Moment) -> None:
+    """The process sends itself SIGKILL."""
+    moment.then(lambda: os.kill(os.getpid(), signal.SIGKILL))
+
+
+def fall_asleep(moment: Moment) -> None:
+    """The process stops until somebody sends SIGCONT. Not while its lease is renewed: a process that stops in a transaction
+    holds the lock of SQLite, and everybody else waits and says so."""
+    from skillsengine.storage.leases import Lease, Leases
+
+    renew, renewing = Leases.renew, threading.Lock()
+
+    def one_at_a_time(self: Leases, lease: Lease) -> Lease:
+        with renewing:
+            return renew(self, lease)
+
+    def stop() -> None:
+        with renewing:
+            os.kill(os.getpid(), signal.SIGSTOP)
+
+    Leases.renew = one_at_a_time  # type: ignore[method-assign]
+    moment.then(stop)
 
 
 def fill(moment: Moment, disk: Path) -> None:
@@ -151,3 +172,18 @@ def shorten_leases(seconds: float) -> None:
     from skillsengine.pipeline import execute
 
     execute.LEASE_SECONDS = seconds
+
+
+def impatient_tracking() -> None:
+    """W&B is waited for as long as a test can wait, and not for minutes."""
+    from skillsengine.tracking import server, tracker
+
+    server.PROBE_SECONDS = 3.0
+    tracker.INIT_SECONDS = 15.0
+    tracker.FINISH_SECONDS, tracker._GRACE = 5.0, 3.0
+
+
+def no_more_files(moment: Moment) -> None:
+    """The process may open no file any more; what is open stays."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    moment.then(lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard)))
