@@ -134,7 +134,7 @@ def _counted(at: Callable[[int], Any], end: Callable[[int], Any] = lambda calls:
 
 def tell_steps(into: Path) -> None:
     """Write each optimizer step that is done as a line of a file."""
-    _at_steps(lambda number: _append(into, number))
+    at_steps(lambda number: _append(into, number))
 
 
 def wait_at(step: int, told: Path, go: Path) -> None:
@@ -147,10 +147,11 @@ def wait_at(step: int, told: Path, go: Path) -> None:
             while not go.exists() and time.monotonic() < until:
                 time.sleep(0.05)
 
-    _at_steps(wait)
+    at_steps(wait)
 
 
-def _at_steps(happens: Callable[[int], None]) -> None:
+def at_steps(happens: Callable[[int], None]) -> None:
+    """Have it happen after each optimizer step, with its number."""
     from skillsengine.pipeline.execute import Reporter
 
     call = Reporter.__call__
