@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,3 +44,36 @@ def test_the_soaks_figures_are_the_recorded_ones() -> None:
     for row in read_rows("soak"):
         kills = ", ".join(f"{count} of {what}" for what, count in row["kills"].items())
         assert f"| {row['form']} | {row['experiments']} | {row['runs']} | {row['versions']} | {kills} |" in text
+
+
+_ONE_MACHINE = re.compile(r"^\| (.+) \| (.+) \| (.+) \| `(tests/faults/[^`]+)` \|$", re.M)
+_SMALLER = re.compile(r"^\| .+ \| .+ \| `(tests/[^`]+)` \|$", re.M)
+
+
+def told(rows: list[dict[str, Any]]) -> set[tuple[str, str, str, str]]:
+    """A line for each fault: several moments of one are recorded as a row each."""
+    found: dict[tuple[str, str, str], list[int | None]] = defaultdict(list)
+    for row in rows:
+        found[row["fault"], row["outcome"], row["test"].partition("[")[0]].append(row["steps_repeated"])
+    lines = set()
+    for (fault, outcome, test), repeated in found.items():
+        seen = f"{len(repeated)} of {len(repeated)}"
+        steps = [count for count in repeated if count is not None]
+        if steps:
+            seen += f"; at most {max(steps)} steps twice" if max(steps) else "; no step twice"
+        lines.add((fault, outcome, seen, test))
+    return lines
+
+
+def test_the_table_of_one_machine_has_the_recorded_rows() -> None:
+    recorded = told(read_rows("faults"))
+    assert recorded and set(_ONE_MACHINE.findall(section("## On one machine"))) == recorded
+
+
+def test_the_tests_that_the_page_names_are_there() -> None:
+    text = section("## On one machine")
+    for test in {row[3] for row in _ONE_MACHINE.findall(text)}:
+        file, _, name = test.partition("::")
+        assert f"def {name}(" in (PROJECT / file).read_text("utf-8")
+    smaller = _SMALLER.findall(text.partition("### Smaller ones")[2])
+    assert len(smaller) > 10 and all((PROJECT / path).exists() for path in smaller)

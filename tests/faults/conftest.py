@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests import disks
 from tests.faults.installation import Installation, Whole, make_whole
-from tests.faults.machine import small_disk
 from tests.sources.servers import moto_port, s3
 
-__all__ = ["moto_port", "s3", "small_disk"]
+__all__ = ["moto_port", "s3"]
 
 
 @pytest.fixture(scope="session")
@@ -21,3 +22,10 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
 @pytest.fixture
 def installation(tmp_path: Path) -> Installation:
     return Installation.make(tmp_path)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """24 MB."""
+    with disks.small_disk(tmp_path / "disk", 24_000) as disk:
+        yield disk

@@ -34,7 +34,7 @@ schedule: none
 data: {{source: "data/ads/{{partition}}.jsonl", window: 2}}
 base: {{model: base}}
 lora: {{r: 4, alpha: 8, dropout: 0.1}}
-train: {{epochs: 5, per_device_batch_size: 4, learning_rate: 0.01, logging_steps: 1, checkpoint_steps: {EVERY}}}
+train: {{epochs: 3, per_device_batch_size: 4, learning_rate: 0.01, logging_steps: 1, checkpoint_steps: {EVERY}}}
 evaluate: {{max_new_tokens: 8}}
 gate: {{min_gold_skills: 1}}
 tracking: {{mode: disabled}}

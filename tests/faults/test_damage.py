@@ -17,7 +17,7 @@ pytestmark = pytest.mark.nightly
 
 TELLS = "the error names the file and the mend; after the mend the same command makes it again"
 ADAPTER = ("finetune", "adapter/adapter_model.safetensors")
-SECOND = Moment("skillsengine.stages.training_log:TrainingLog.add", 13)
+SECOND = Moment("skillsengine.stages.training_log:TrainingLog.add", 12)
 """A few steps after the second checkpoint."""
 
 

@@ -42,11 +42,9 @@ def full(installation: Installation, moment: Moment, disk: Path, *words: str) ->
     ("moment", "said"),
     [
         (Moment("skillsengine.stages.format:run"), ARTIFACT),
-        (Moment(f"{STORE}:Store.publish", 4), ARTIFACT),
         (Moment("skillsengine.stages.checkpoints:Checkpoints.write", 2), CHECKPOINT),
         (Moment("skillsengine.stages.finetune:save_adapter"), CHECKPOINT),
         (Moment(f"{STORE}:Store.publish", 5), ARTIFACT),
-        (Moment("skillsengine.stages.evaluate:run"), ARTIFACT),
         (Moment("skillsengine.stages.register:run"), ARTIFACT),
     ],
     ids=lambda value: str(value) if isinstance(value, Moment) else "",
@@ -67,7 +65,6 @@ def test_of_the_store(installation: Installation, whole: Whole, small_disk: Path
 @pytest.mark.parametrize(
     "moment",
     [
-        Moment("skillsengine.storage.catalog:Catalog.pin_run"),
         Moment("skillsengine.storage.catalog:Catalog.start_step", 5),
         Moment("skillsengine.stages.checkpoints:Checkpoints.write", 2),
         Moment("skillsengine.storage.catalog:Catalog.publish_version"),

@@ -49,7 +49,7 @@ def test_a_clock_that_jumps_in_mid_training(
 ) -> None:
     """A day on, a day back, and right again, each before a checkpoint."""
     installation.env = clock.env
-    jumps = {6: "+1d", 10: "-1d", 14: "+0"}
+    jumps = {3: "+1d", 6: "-1d", 10: "+0"}
     waits = [partial(wait_at, step, tmp_path / f"at-{step}", tmp_path / f"go-{step}") for step in jumps]
     child = installation.start("run", str(installation.spec), happens=waits, fresh=True)
     for step, offset in jumps.items():
@@ -74,7 +74,9 @@ def test_a_clock_that_jumps_on_under_a_lease(
     until_true(at.exists, first)
     clock.jump("+1d")
     at_work, finish = tmp_path / "at-work", tmp_path / "finish"
-    second = installation.start_stages("r", "finetune", happens=[partial(wait_at, 20, at_work, finish)], fresh=True)
+    second = installation.start_stages(
+        "r", "finetune", happens=[partial(wait_at, whole.steps, at_work, finish)], fresh=True
+    )
     until_true(at_work.exists, second)
     go.touch()
     lost = first.ended()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import pytest
 
 from skillsengine.storage.machine_faults import disk_full
 from skillsengine.storage.store import Store, StoreError
+from tests import disks
 from tests.storage.support import Hanging, manifest
 
 DIGEST = "ab" * 32
@@ -60,17 +60,9 @@ def test_killed_just_before_the_rename(tmp_path: Path) -> None:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 256 kB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    command = shutil.which("mount")
-    made = command and subprocess.run(
-        [command, "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)], capture_output=True
-    )
-    if not made or made.returncode != 0:
-        pytest.skip("a small file system cannot be mounted here (needs root)")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    """256 kB."""
+    with disks.small_disk(tmp_path / "disk", 256) as disk:
+        yield disk
 
 
 def check_full_disk(store: Store) -> None:
