@@ -7,8 +7,9 @@
 bare      a DAG of as many tasks in a row as ours has, each a Python function that does nothing, in the same Airflow
 cached    our run, when all of its stages are cached: Airflow, the catalog and the store, and no work
 whole     our run, when all is to be done, with a tiny Llama; `work` are the seconds that its stages took, by the catalog
-at once   so many experiments triggered one after the other without a pause, all cached: until the last run is over, with what
-          Airflow's processes take meanwhile (processor, memory), and what its database grows by
+at once   so many experiments triggered one after the other without a pause, all cached but `register`, which makes a version of
+          each: until the last run is over, with what Airflow's processes and tasks take meanwhile (processor, memory), and what
+          its database grows by
 
 A row of one run: seconds from its trigger to its end, the median of the runs, and the shortest and longest. `starting` is the
 time between tasks: from the trigger, or the end of a task, to the start of the next one; `in tasks` the rest, without the work.

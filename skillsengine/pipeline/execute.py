@@ -280,7 +280,8 @@ def _take_gpus(step: Step, around: Surroundings, guard: Callable[[], None], row:
 
 def _kept(row: StepRow) -> Iterable[Mapping[str, Any]]:
     """The moments of the attempts before."""
-    return row.progress.get(HISTORY, ())
+    kept: Iterable[Mapping[str, Any]] = row.progress.get(HISTORY, ())
+    return kept
 
 
 def _build(step: Step, around: Surroundings, guard: Callable[[], None], row: StepRow) -> tuple[Artifact, str | None]:

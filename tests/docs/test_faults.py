@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from benchmarks._record import read_rows
 from tests.docs.pages import PROJECT
+from tests.faults.recorded import table_rows
 
 PAGE = PROJECT / "docs" / "faults.md"
 _ROW = re.compile(r"^\| (.+) \| (.+) \| (\d+) \| (\d+) \| (\d+) s \| `(tests/e2e/cluster/[^`]+)` \|$", re.M)
@@ -50,24 +49,10 @@ _ONE_MACHINE = re.compile(r"^\| (.+) \| (.+) \| (.+) \| `(tests/faults/[^`]+)` \
 _SMALLER = re.compile(r"^\| .+ \| .+ \| `(tests/[^`]+)` \|$", re.M)
 
 
-def told(rows: list[dict[str, Any]]) -> set[tuple[str, str, str, str]]:
-    """A line for each fault: several moments of one are recorded as a row each."""
-    found: dict[tuple[str, str, str], list[int | None]] = defaultdict(list)
-    for row in rows:
-        found[row["fault"], row["outcome"], row["test"].partition("[")[0]].append(row["steps_repeated"])
-    lines = set()
-    for (fault, outcome, test), repeated in found.items():
-        seen = f"{len(repeated)} of {len(repeated)}"
-        steps = [count for count in repeated if count is not None]
-        if steps:
-            seen += f"; at most {max(steps)} steps twice" if max(steps) else "; no step twice"
-        lines.add((fault, outcome, seen, test))
-    return lines
-
-
 def test_the_table_of_one_machine_has_the_recorded_rows() -> None:
-    recorded = told(read_rows("faults"))
-    assert recorded and set(_ONE_MACHINE.findall(section("## On one machine"))) == recorded
+    """`python -m tests.faults.recorded` prints them."""
+    recorded = table_rows()
+    assert recorded and _ONE_MACHINE.findall(section("## On one machine")) == recorded
 
 
 def test_the_tests_that_the_page_names_are_there() -> None:

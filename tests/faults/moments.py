@@ -137,17 +137,21 @@ def tell_steps(into: Path) -> None:
     at_steps(lambda number: _append(into, number))
 
 
-def wait_at(step: int, told: Path, go: Path) -> None:
+def wait_at_step(step: int, told: Path, go: Path) -> None:
     """After an optimizer step say so by the file `told`, and wait for the file `go`; the lease is renewed meanwhile."""
+    at_steps(lambda number: _wait(told, go) if number == step else None)
 
-    def wait(number: int) -> None:
-        if number == step:
-            told.touch()
-            until = time.monotonic() + 600
-            while not go.exists() and time.monotonic() < until:
-                time.sleep(0.05)
 
-    at_steps(wait)
+def wait(moment: Moment, told: Path, go: Path) -> None:
+    """The same at any moment."""
+    moment.then(lambda: _wait(told, go))
+
+
+def _wait(told: Path, go: Path) -> None:
+    told.touch()
+    until = time.monotonic() + 600
+    while not go.exists() and time.monotonic() < until:
+        time.sleep(0.05)
 
 
 def at_steps(happens: Callable[[int], None]) -> None:

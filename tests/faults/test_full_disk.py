@@ -28,13 +28,13 @@ def full(installation: Installation, moment: Moment, disk: Path, *words: str) ->
     """The command ends with an error that is no traceback; then there is room again."""
     command = words or ("run", str(installation.spec))
     ended = installation.start(*command, happens=[partial(fill, moment, disk)]).ended()
+    (disk / "filler").unlink()
     assert ended.code == 1 and "Traceback" not in ended.said, ended.said
     store = installation.store
     for stage, digest in store.artifacts():
         artifact = store.get(stage, digest)
         assert artifact is not None and store.verify(artifact) == [], "nothing half-written is visible"
     assert [each.name for each in store.leftovers() if each.name.startswith("building/")] == []
-    (disk / "filler").unlink()
     return ended
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.installation import Installation, Whole, check, until_true
-from tests.faults.moments import Moment, no_more_files, wait_at
+from tests.faults.moments import Moment, no_more_files, wait_at_step
 from tests.faults.recorded import Row, keep
 
 pytestmark = pytest.mark.nightly
@@ -50,7 +50,7 @@ def test_a_clock_that_jumps_in_mid_training(
     """A day on, a day back, and right again, each before a checkpoint."""
     installation.env = clock.env
     jumps = {3: "+1d", 6: "-1d", 10: "+0"}
-    waits = [partial(wait_at, step, tmp_path / f"at-{step}", tmp_path / f"go-{step}") for step in jumps]
+    waits = [partial(wait_at_step, step, tmp_path / f"at-{step}", tmp_path / f"go-{step}") for step in jumps]
     child = installation.start("run", str(installation.spec), happens=waits, fresh=True)
     for step, offset in jumps.items():
         until_true((tmp_path / f"at-{step}").exists, child)
@@ -70,12 +70,12 @@ def test_a_clock_that_jumps_on_under_a_lease(
     assert prepared.code == 0, prepared.said
     installation.env = clock.env
     at, go = tmp_path / "at", tmp_path / "go"
-    first = installation.start_stages("r", "finetune", happens=[partial(wait_at, 6, at, go)], fresh=True)
+    first = installation.start_stages("r", "finetune", happens=[partial(wait_at_step, 6, at, go)], fresh=True)
     until_true(at.exists, first)
     clock.jump("+1d")
     at_work, finish = tmp_path / "at-work", tmp_path / "finish"
     second = installation.start_stages(
-        "r", "finetune", happens=[partial(wait_at, whole.steps, at_work, finish)], fresh=True
+        "r", "finetune", happens=[partial(wait_at_step, whole.steps, at_work, finish)], fresh=True
     )
     until_true(at_work.exists, second)
     go.touch()

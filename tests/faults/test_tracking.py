@@ -13,7 +13,7 @@ import pytest
 
 from skillsengine.tracking.kept import kept_runs
 from tests.faults.installation import Ended, Installation, Whole, until_true
-from tests.faults.moments import impatient_tracking, wait_at
+from tests.faults.moments import impatient_tracking, wait_at_step
 from tests.faults.recorded import Row, keep
 from tests.tracking.door import Door, door_to
 from tests.tracking.wandb_server import Received, wandb_server
@@ -104,7 +104,7 @@ def test_before_a_training(installation: Installation, wandb: Wandb, whole: Whol
 def test_in_mid_training(installation: Installation, wandb: Wandb, whole: Whole, tmp_path: Path, fault: str) -> None:
     prepared(installation, wandb)
     at, go = tmp_path / "at", tmp_path / "go"
-    happens = [impatient_tracking, partial(wait_at, 6, at, go)]
+    happens = [impatient_tracking, partial(wait_at_step, 6, at, go)]
     child = installation.start("run", str(installation.spec), *TRAIN, happens=happens)
     until_true(at.exists, child)
     FAULTS[fault](wandb)

@@ -15,7 +15,7 @@ import pytest
 from benchmarks._record import read_rows, record
 from skillsengine.tracking.kept import kept_runs
 from tests.faults.installation import Installation, until_true
-from tests.faults.moments import at_steps, wait_at
+from tests.faults.moments import at_steps, wait_at_step
 from tests.faults.recorded import WHEN
 from tests.faults.test_tracking import FAULTS, TRAIN, Wandb, prepared, wandb
 
@@ -24,9 +24,9 @@ __all__ = ["wandb"]
 pytestmark = pytest.mark.nightly
 
 NAME = "tracking_faults"
-EPOCHS = 50
-HALF, WARM = 100, 10
-"""The step after which it happens; so many steps at first are not counted."""
+EPOCHS = 25
+HALF, WARM = 52, 4
+"""The step after which it happens, in the middle of an epoch; so many steps at first are not counted."""
 OFFLINE = "offline from the start"
 
 
@@ -46,7 +46,7 @@ def test_in_mid_training(installation: Installation, wandb: Wandb, tmp_path: Pat
     times, at, go = tmp_path / "times", tmp_path / "at", tmp_path / "go"
     mode = "offline" if fault == OFFLINE else "auto"
     words = ["run", str(installation.spec), *TRAIN[:-1], f"tracking.mode={mode}", "--set", f"train.epochs={EPOCHS}"]
-    child = installation.start(*words, happens=[partial(tell_times, times), partial(wait_at, HALF, at, go)])
+    child = installation.start(*words, happens=[partial(tell_times, times), partial(wait_at_step, HALF, at, go)])
     until_true(at.exists, child)
     if fault != OFFLINE:
         FAULTS[fault](wandb)
