@@ -7,11 +7,13 @@
 bare      a DAG of as many tasks in a row as ours has, each a Python function that does nothing, in the same Airflow
 cached    our run, when all of its stages are cached: Airflow, the catalog and the store, and no work
 whole     our run, when all is to be done, with a tiny Llama; `work` are the seconds that its stages took, by the catalog
-at once   so many experiments triggered one after the other without a pause, all cached: until the last run is over, with what
-          Airflow's processes take meanwhile (processor, memory), and what its database grows by
+at once   so many experiments triggered one after the other without a pause, all cached but `register`, which makes a version of
+          each: until the last run is over, with what Airflow's processes and tasks take meanwhile (processor, memory), and what
+          its database grows by
 
 A row of one run: seconds from its trigger to its end, the median of the runs, and the shortest and longest. `starting` is the
 time between tasks: from the trigger, or the end of a task, to the start of the next one; `in tasks` the rest, without the work.
+Processor seconds are those of all of Airflow's processes meanwhile; on a machine that others share they say more than seconds.
 """
 
 from __future__ import annotations
@@ -56,27 +58,33 @@ def main() -> None:
     parser.add_argument("--fab", type=Path, help="folder with FAB's packages, for the cluster")
     given = parser.parse_args()
     kind = "celery" if given.celery else "embedded"
+    rows = [row for row in read_rows("overhead") if row["airflow"] != kind]
     with tempfile.TemporaryDirectory() as work:
         opened = cluster(Path(work), given.fab) if given.celery else embedded(Path(work))
         with opened as airflow:
-            rows = [{"airflow": kind, **row} for row in measure(airflow, given.at_once)]
-    kept = [row for row in read_rows("overhead") if row["airflow"] != kind]
-    rows = sorted([*kept, *rows], key=lambda row: row["airflow"], reverse=True)
-    record("overhead", rows, ratios(rows))
+            for row in measure(airflow, given.at_once):
+                # Now, and not in the end: a thousand at once may be stopped.
+                rows = sorted([*rows, {"airflow": kind, **row}], key=lambda row: str(row["airflow"]), reverse=True)
+                record("overhead", rows, ratios(rows))
+                print(f"{row['what']}: {row['seconds']:g} s", flush=True)
     print(table(rows))
 
 
 def measure(airflow: Airflow, at_once: Sequence[int]) -> Iterator[dict[str, Any]]:
     """The rows, one after the other."""
     airflow.write_dag("bare", BARE.format(tasks=_CHAIN))
-    yield summary("bare", [airflow.run("bare") for _ in range(RUNS)])
     names = [f"whole{number}" for number in range(WHOLE)]
     whole = []
     for number, name in enumerate(names):
         airflow.write_spec(name, rank=2 + number)  # another rank is another adapter: nothing is cached but `format`
         whole.append(airflow.run(name))
+    bare, cached = [], []
+    for _ in range(RUNS):  # in turn, so that both find the same machine
+        bare.append(airflow.run("bare"))
+        cached.append(airflow.run(names[0]))
+    yield summary("bare", bare)
+    yield summary("cached", cached)
     yield summary("whole", whole)
-    yield summary("cached", [airflow.run(names[0]) for _ in range(RUNS)])
     for count in at_once:
         many = [f"many{number}" for number in range(count)]
         for name in many:
@@ -96,11 +104,15 @@ def ratios(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     found = {}
     for kind in dict.fromkeys(row["airflow"] for row in rows):
         by = {row["what"]: row for row in rows if row["airflow"] == kind}
-        bare = by["bare"]["seconds"]
+        if not {"bare", "cached", "whole"} <= by.keys():
+            continue
+        bare, cached, whole = by["bare"], by["cached"], by["whole"]
         found[kind] = {
-            "cached_to_bare": round(by["cached"]["seconds"] / bare, 2),
-            "whole_without_its_work_to_bare": round((by["whole"]["seconds"] - by["whole"]["work"]) / bare, 2),
-            "seconds_a_task_more_than_bare": round((by["cached"]["seconds"] - bare) / _CHAIN, 2),
+            "cached_to_bare": round(cached["seconds"] / bare["seconds"], 2),
+            "whole_without_its_work_to_bare": round((whole["seconds"] - whole["work"]) / bare["seconds"], 2),
+            "seconds_a_task_more_than_bare": round((cached["seconds"] - bare["seconds"]) / _CHAIN, 2),
+            "cpu_cached_to_bare": round(cached["cpu_seconds"] / bare["cpu_seconds"], 2),
+            "cpu_seconds_a_task_more_than_bare": round((cached["cpu_seconds"] - bare["cpu_seconds"]) / _CHAIN, 2),
         }
     return found
 
@@ -108,13 +120,13 @@ def ratios(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
     """One run a row, then many at once."""
     lines = [
-        "| Airflow | run | seconds | of it work | starting tasks | in tasks, beside the work |",
-        "| --- | --- | --- | --- | --- | --- |",
+        "| Airflow | run | seconds | of it work | starting tasks | in tasks, beside the work | processor seconds |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for row in rows:
         if "work" in row:
             span = f"{row['seconds']:g} ({row['shortest']:g} to {row['longest']:g})"
-            parts = f"{row['work']:g} | {row['starting']:g} | {row['in_tasks']:g}"
+            parts = f"{row['work']:g} | {row['starting']:g} | {row['in_tasks']:g} | {row['cpu_seconds']:g}"
             lines.append(f"| {row['airflow']} | {row['what']} | {span} | {parts} |")
     lines += [
         "",

@@ -34,12 +34,14 @@ from tools.cluster_machine import (
     postgres_user,
     program,
 )
-from tools.composed import read_services
+from tools.composed import Service, read_services
 
 PROJECT = Path(__file__).resolve().parent.parent
 AIRFLOW = ("api-server", "scheduler", "dag-processor", "triggerer", "default-worker", "gpu-worker")
 """The parts of Airflow, in the order in which they start."""
 PARTS = ("postgres", "redis", "s3", *AIRFLOW)
+SECOND = {"gpu-worker-2": "gpu-worker"}
+"""Parts that `up` does not start, as of a further host -> the service that they are."""
 _LISTENING = ("postgres", "redis", "s3", "api-server")
 _PASSED = ("LANG", "LC_ALL", "TMPDIR", "OMP_NUM_THREADS", "OMP_WAIT_POLICY", "HF_HUB_OFFLINE", "TZ")
 """What the caller's environment hands on; a container gets none of it."""
@@ -47,6 +49,7 @@ _PART = {
     # On one host, two workers must be told apart by name.
     "default-worker": ("--celery-hostname", "default-worker"),
     "gpu-worker": ("--celery-hostname", "gpu-worker"),
+    "gpu-worker-2": ("--celery-hostname", "gpu-worker-2"),
 }
 _START_SECONDS = 300.0
 _STOP_SECONDS = 20.0
@@ -91,6 +94,10 @@ class Cluster:
         password = (self.secrets / "admin_password").read_text(encoding="utf-8")
         return f"http://admin:{password}@127.0.0.1:{self.ports['api-server']}"
 
+    def service(self, part: str) -> Service:
+        """What compose.yaml says of a part."""
+        return self.services[SECOND.get(part, part)]
+
     def log(self, part: str) -> Path:
         return self.folder / "logs" / f"{part}.log"
 
@@ -113,7 +120,7 @@ class Cluster:
     def environment(self, part: str) -> dict[str, str]:
         """What a part finds in its environment."""
         found = {name: os.environ[name] for name in _PASSED if name in os.environ}
-        for name, value in self.services[part].environment.items():
+        for name, value in self.service(part).environment.items():
             for there, here in self.replaced(part).items():
                 value = value.replace(there, here)
             found[name] = value
@@ -151,7 +158,7 @@ class Cluster:
 
     def down(self) -> None:
         """End every part, the last one first. What they keep stays."""
-        for part in reversed(PARTS):
+        for part in (*SECOND, *reversed(PARTS)):
             self.stop(part)
 
     def remove(self) -> None:
@@ -174,8 +181,9 @@ class Cluster:
 
     # --- one part
 
-    def start(self, part: str) -> None:
-        """Start one part, and wait until others can reach it where they must. Raises ClusterError."""
+    def start(self, part: str, more: Mapping[str, str] | None = None) -> None:
+        """Start one part, and wait until others can reach it where they must. `more` is added to the environment of a part of
+        Airflow. Raises ClusterError."""
         if self.running(part):
             return
         if part == "postgres":
@@ -188,8 +196,8 @@ class Cluster:
             self._popen(part, command, self.environment(part))
             self._wait(part, lambda: answers(self.ports["s3"]))
         else:
-            command = [sys.executable, "-P", "-m", *self.services[part].command, *_PART.get(part, ())]
-            self._popen(part, command, self.environment(part))
+            command = [sys.executable, "-P", "-m", *self.service(part).command, *_PART.get(part, ())]
+            self._popen(part, command, self.environment(part) | dict(more or {}))
             if part == "api-server":
                 with AirflowClient(self.url) as client:
                     self._wait(part, lambda: client.health() is not None)

@@ -5,10 +5,16 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.sdk import Asset, AssetAlias, BaseOperator, BaseSensorOperator
-from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
+from airflow.sdk.exceptions import (
+    AirflowFailException,
+    AirflowRescheduleException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+)
 
 from skillsengine.airflow import task_links, work
 from skillsengine.airflow.form import Kind
@@ -18,6 +24,7 @@ from skillsengine.airflow.request import read_request
 from skillsengine.masking import mask_shapes
 from skillsengine.sources.errors import SourceUnavailable
 from skillsengine.spec.schema import Experiment, format_duration
+from skillsengine.stages.contract import HandedOver
 
 if TYPE_CHECKING:
     from skillsengine.pipeline.run import Run
@@ -52,6 +59,8 @@ class ExperimentTask(BaseOperator):  # type: ignore[misc]  # airflow ships no ty
         die_with_parent(self._parent)
         try:
             result = attempt(lambda: self._work(context), context)
+        except AirflowRescheduleException:
+            raise  # it is not over
         except Exception as error:
             if isinstance(error, AirflowFailException) or last_attempt(context["ti"]):
                 self._say_again(context, "failed")
@@ -235,15 +244,22 @@ def last_attempt(ti: Any) -> bool:
 
 
 def attempt(do: Callable[[], T], context: Mapping[str, Any]) -> T:
-    """What `do` gives back; its error stays for the report, and one that no retry can heal ends the task for good."""
+    """What `do` gives back; its error stays for the report, and one that no retry can heal ends the task for good.
+
+    What was handed over is scheduled again, at once, for whichever worker comes first: that counts as no attempt.
+    """
     try:
         return do()
+    except HandedOver as error:
+        log.info("%s", error)
+        again = AirflowRescheduleException(datetime.now(UTC))
     except Exception as error:
         text = str(error) or type(error).__name__
         if not work.permanent(error):
             remember(text, context)
             raise
-    raise failure(text, context)
+        again = failure(text, context)
+    raise again
 
 
 def failure(text: str, context: Mapping[str, Any]) -> AirflowFailException:

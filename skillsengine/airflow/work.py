@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from skillsengine.airflow.connections import airflow_connect
 from skillsengine.airflow.form import Kind
 from skillsengine.airflow.request import Request, RequestError
+from skillsengine.airflow.stopping import stopping_here
 from skillsengine.airflow.summary import scores_told, steps_told
 from skillsengine.settings import Settings, SettingsError, load_settings
 from skillsengine.spec.schema import STAGES, Experiment
@@ -73,6 +74,7 @@ def open_for(request: Request, experiment: Experiment, settings: Settings, kind:
         cells=request.cells,
         overrides=request.overrides,
         connect=airflow_connect,
+        stopping=stopping_here(),
     )
 
 

@@ -11,7 +11,7 @@ Every call may be repeated, in another process too: a run is pinned in the catal
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -41,7 +41,7 @@ from skillsengine.sources.files import SourceFile
 from skillsengine.spec.laid_over import differences, lay_values_over
 from skillsengine.spec.load import resolved
 from skillsengine.spec.schema import Experiment
-from skillsengine.stages.contract import Diverged, Limit
+from skillsengine.stages.contract import Diverged, Limit, never
 from skillsengine.storage.catalog import Catalog, RunRow
 from skillsengine.storage.opening import open_store
 from skillsengine.storage.patient import PatientCatalog
@@ -71,6 +71,8 @@ class Run:
     """What this run alone has otherwise than the spec: `train.epochs: 3.0 -> 1.0`."""
     connect: Connect = environment_connect
     """Who gives the credentials of the source's connection."""
+    stopping: Callable[[], bool] = never
+    """Whether the worker was told to stop."""
 
     @property
     def partition(self) -> str:
@@ -99,6 +101,7 @@ class Run:
             observer,
             self.connect,
             None if self.cells else self.partition,
+            self.stopping,
         )
 
 
@@ -117,6 +120,7 @@ def open_run(
     cells: Sequence[tuple[int, str]] = (),
     overrides: Mapping[str, Any] | None = None,
     connect: Connect = environment_connect,
+    stopping: Callable[[], bool] = never,
 ) -> Run:
     """Pin the run, or find what its first call pinned. The first call reads the source's files, to hash them.
 
@@ -149,7 +153,7 @@ def open_run(
             trigger=trigger,
             spec_commit=spec_commit(settings, experiment.name),
         )
-    return replace(_unpinned(row, settings), connect=connect)
+    return replace(_unpinned(row, settings), connect=connect, stopping=stopping)
 
 
 def _forced(experiment: Experiment, sources: Sources, settings: Settings, options: RunOptions) -> RunOptions:

@@ -32,6 +32,7 @@ from skillsengine.modeling.memory import out_of_memory, release
 from skillsengine.spec.schema import Train, recomputes
 from skillsengine.stages.best import Choice
 from skillsengine.stages.checkpoints import Checkpoints, step_of
+from skillsengine.stages.contract import HandedOver, never
 from skillsengine.stages.micro_batches import MicroBatches
 from skillsengine.stages.team import Team
 from skillsengine.stages.training_log import TrainingLog
@@ -96,14 +97,18 @@ class _Work:
 
 
 class _EachStep(TrainerCallback):  # type: ignore[misc]  # transformers ships no types
-    """Asks for an evaluation where one is due, and ends the training where no better one is to be expected."""
+    """Asks for an evaluation where one is due, and ends the training where no better one is to be expected, or where its worker
+    was told to stop."""
 
-    def __init__(self, every: int, evaluates: bool, ends: Callable[[], bool]) -> None:
-        self._every, self._evaluates, self._ends = every, evaluates, ends
+    def __init__(self, every: int, evaluates: bool, ends: Callable[[], bool], stopping: Callable[[], bool]) -> None:
+        self._every, self._evaluates, self._ends, self._stopping = every, evaluates, ends, stopping
+        self.stopped = False
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         due = state.global_step % self._every == 0 or state.global_step == state.max_steps
         control.should_evaluate = self._evaluates and due
+        if state.global_step < state.max_steps and self._stopping():
+            self.stopped = control.should_training_stop = control.should_save = True
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if self._ends():
@@ -147,13 +152,16 @@ class AnswerTrainer(Trainer):  # type: ignore[misc]  # transformers ships no typ
         checkpoints: Checkpoints,
         team: Team,
     ) -> None:
-        super().__init__(
-            model=loaded.model,
-            args=args,
-            train_dataset=rows,
-            data_collator=_rows_of_a_step,
-            callbacks=[_EachStep(eval_steps, len(validation) > 0, lambda: choice.ends(log.evaluations))],
+        each_step = _EachStep(
+            eval_steps,
+            len(validation) > 0,
+            lambda: choice.ends(log.evaluations),
+            self._told_to_stop,
         )
+        super().__init__(
+            model=loaded.model, args=args, train_dataset=rows, data_collator=_rows_of_a_step, callbacks=[each_step]
+        )
+        self._each_step = each_step
         self.remove_callback(PrinterCallback)
         self._loaded, self._validation, self._batches, self._choice = loaded, validation, batches, choice
         self._attention, self._own_attention, self._compiled = attention, attention_of(loaded.model), compiled
@@ -163,17 +171,28 @@ class AnswerTrainer(Trainer):  # type: ignore[misc]  # transformers ships no typ
         self._best: dict[str, torch.Tensor] = {}
         """The trained weights of the best evaluation, on the CPU; empty where it is the last."""
 
-    def train_from(self, checkpoint: Path | None) -> None:
-        """Train to the end, from `checkpoint` if there is one. Raises StageError if the loss diverges."""
+    def train_from(self, checkpoint: Path | None, stopping: Callable[[], bool] = never) -> None:
+        """Train to the end, from `checkpoint` if there is one. Raises StageError if the loss diverges, and HandedOver once a
+        checkpoint is written, if `stopping` tells that the worker is to stop."""
+        self._stopping = stopping
         with self._computing():
             if not self._ended_at(checkpoint):
                 self._training_log.start()
                 self._step_started = time.monotonic()
                 self.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+                if self._each_step.stopped and not self._choice.ends(self._training_log.evaluations):
+                    raise HandedOver(
+                        f"this worker was told to stop: the training has stopped after step {self.state.global_step} of "
+                        f"{self.state.max_steps}, with a checkpoint, and goes on from there"
+                    )
         with torch.no_grad():
             for name, weight in self._trained().items():
                 if name in self._best:
                     weight.copy_(self._best[name])
+
+    def _told_to_stop(self) -> bool:
+        """All processes of the team stop after the same step."""
+        return bool(self._team.told(self._team.first and self._stopping()))
 
     def _ended_at(self, checkpoint: Path | None) -> bool:
         """Take in what a checkpoint knows; True if it was written at the training's end."""

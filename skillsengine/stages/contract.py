@@ -38,6 +38,11 @@ class NothingToScore(StageError):
     """No row of a partition may be scored: the subject was trained on all of them or on near copies, or none is a test row."""
 
 
+class HandedOver(Exception):
+    """A stage has stopped in the middle because its worker was told to stop: what it has is kept, and the next attempt, on
+    whichever worker, goes on from there. No failure."""
+
+
 DIVERGED = "diverged"
 """The place in the store of the record that a trial has diverged; its summary is {"reason"}."""
 
@@ -104,6 +109,11 @@ class StageTracker(Protocol):
 def _kept_where_it_lies(checkpoint: Path) -> None: ...
 
 
+def never() -> bool:
+    """The `stopping` of a process that nobody tells."""
+    return False
+
+
 @dataclass(frozen=True)
 class StageContext:
     """What surrounds a stage. Nothing in it may change what the artifact holds."""
@@ -124,5 +134,8 @@ class StageContext:
     keep_checkpoint: Callable[[Path], None] = _kept_where_it_lies
     """Called with each file or folder of `checkpoints` once it is whole, and does not change any more: it then outlives the
     machine, too, where the store is on another one. Returns at once."""
+    stopping: Callable[[], bool] = never
+    """Whether the worker was told to stop; cheap. `finetune` asks after each step, writes a checkpoint and raises HandedOver.
+    It must be picklable: a training on several GPUs asks in another process."""
     connect: Connect = environment_connect
     """The fields of a connection, by its id; `format` opens remote files with it."""

@@ -249,7 +249,7 @@ def _train(
         "same), lower tokens.max_length, or set train.gradient_checkpointing: true or base.quantization: nf4."
     )
     with memory_errors(f"training with train.per_device_batch_size: {train.per_device_batch_size}", mend):
-        trainer.train_from(newest)
+        trainer.train_from(newest, context.stopping)
     return start
 
 

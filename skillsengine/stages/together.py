@@ -38,6 +38,7 @@ class _Job:
     bases: Path
     allowed_roots: tuple[Path, ...]
     digest: str
+    stopping: Callable[[], bool]
 
 
 def train_together(config: StageConfig, inputs: Mapping[str, Artifact], out: Path, context: StageContext) -> Summary:
@@ -53,7 +54,16 @@ def train_together(config: StageConfig, inputs: Mapping[str, Artifact], out: Pat
             f"`resources.gpus: {max(1, there)}`, which changes nothing but the time, or run it on a worker with more "
             "(resources.queue, CUDA_VISIBLE_DEVICES)."
         )
-    job = _Job(config, dict(inputs), out, context.checkpoints, context.bases, context.allowed_roots, context.digest)
+    job = _Job(
+        config,
+        dict(inputs),
+        out,
+        context.checkpoints,
+        context.bases,
+        context.allowed_roots,
+        context.digest,
+        context.stopping,
+    )
     answers: dict[str, Callable[..., Any]] = {
         "report": context.report,
         "guard": context.guard,
@@ -86,6 +96,7 @@ def one_of_them(job: _Job, link: Link) -> Summary:
             allowed_roots=job.allowed_roots,
             digest=job.digest,
             keep_checkpoint=_teller("keep_checkpoint", link),
+            stopping=job.stopping,
         )
         return finetune.train(job.config, job.inputs, job.out, context, team)
     finally:

@@ -43,7 +43,12 @@ def _started(pid: int) -> str | None:
 
 def this_owner() -> str:
     """`host:pid:starttime` of this process. Not cached: a forked child is another owner."""
-    return f"{_host()}:{os.getpid()}:{_started(os.getpid())}"
+    return owner_of(os.getpid())
+
+
+def owner_of(pid: int) -> str:
+    """`host:pid:starttime` of a process of this host."""
+    return f"{_host()}:{pid}:{_started(pid)}"
 
 
 def is_gone(owner: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from skillsengine.airflow import tasks, work
 from skillsengine.airflow.dag import build
 from skillsengine.settings import SettingsError
 from skillsengine.spec.schema import Experiment
+from skillsengine.stages.contract import HandedOver
 from skillsengine.storage.catalog import Catalog
 from tests.airflow.support import make_context
 from tests.pipeline.project import make_project, tiny_experiment, write_month
@@ -53,6 +55,30 @@ def test_a_stage_runs_and_leaves_a_small_summary(project: Path, caplog: pytest.L
     said = [record.getMessage() for record in caplog.records]
     assert "format: 3 cached" in said and "  rows               8        8        8" in said
     assert any("format[2026-01]: " in line and "%" in line for line in said), "progress is told"
+
+
+def test_a_training_that_hands_over_is_scheduled_again_and_has_not_failed(
+    project: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What `finetune` raises in a worker that was told to stop; tests/stages/test_resume.py sees it do so."""
+    caplog.set_level(logging.INFO, logger="skillsengine.airflow")
+    retrain, _ = dags(project)
+    retrain.get_task("format").execute(make_context())
+    context = make_context()
+
+    def handed_over(*_: Any) -> Any:
+        raise HandedOver("this worker was told to stop: step 7 of 12")
+
+    monkeypatch.setattr("skillsengine.stages.profile.run", handed_over)
+    with pytest.raises(AirflowRescheduleException) as raised:
+        retrain.get_task("profile").execute(context)
+    assert raised.value.reschedule_date <= datetime.now(UTC) and raised.value.__context__ is None
+    assert context["ti"].xcoms == {}, "no error for the report"
+    assert "this worker was told to stop: step 7 of 12" in [record.getMessage() for record in caplog.records]
+    run = catalog_of(project).get_run("tiny", "manual__1")
+    assert run is not None and run.state == "running"
+    (step,) = [step for step in catalog_of(project).steps_of(run.id) if step.stage == "profile"]
+    assert (step.state, step.error) == ("running", None)
 
 
 def test_the_run_keeps_the_spec_that_its_first_task_saw(project: Path) -> None:

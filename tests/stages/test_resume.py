@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from skillsengine.stages.contract import HandedOver
 from tests.stages.training import Stopped, Training, stop_at
 
 DROPOUT = {"lora": {"dropout": 0.2}}
@@ -91,6 +92,25 @@ def test_at_any_step(
         training.run("stopped", report=stop_at(stopped_at))
     assert training.run("resumed")["resumed_from_step"] == resumed_from
     _same(whole[accumulated], "whole", "resumed", training)
+
+
+@pytest.mark.parametrize("step", [4, 7])
+def test_a_training_that_is_told_to_stop_hands_over_at_its_next_step(
+    tmp_path: Path, whole: dict[int, Training], step: int
+) -> None:
+    training = _training(tmp_path, 99)
+    told = iter([*[False] * (step - 1), True])
+    with pytest.raises(HandedOver, match=f"the training has stopped after step {step} of 12, with a checkpoint"):
+        training.run("stopped", stopping=lambda: next(told))
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == [f"checkpoint-{step}"]
+    assert training.run("resumed")["resumed_from_step"] == step
+    _same(whole[1], "whole", "resumed", training)
+
+
+def test_a_training_that_is_told_to_stop_at_its_end_ends(tmp_path: Path, whole: dict[int, Training]) -> None:
+    training = _training(tmp_path, 99)
+    assert training.run("whole", stopping=lambda: any(progress.step == 12 for progress in training.reports))
+    _same(whole[1], "whole", "whole", training)
 
 
 def test_between_an_evaluation_and_its_checkpoint(tmp_path: Path, whole: dict[int, Training]) -> None:

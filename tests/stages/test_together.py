@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from skillsengine.stages.contract import Progress, StageError
+from skillsengine.airflow.stopping import Stopping
+from skillsengine.stages.contract import HandedOver, Progress, StageError
 from skillsengine.stages.team import Team
 from tests.stages.training import Training
 
@@ -46,6 +47,23 @@ def test_a_stopped_training_goes_on_in_both(tmp_path: Path) -> None:
         together.run("stopped", report=stop)
     assert not (together.folder / "stopped" / "adapter").exists()
     assert together.run()["resumed_from_step"] == 5, "the first process' checkpoint is read by both"
+    _same(together, alone)
+
+
+@pytest.mark.nightly
+def test_both_hand_over_after_the_same_step(tmp_path: Path) -> None:
+    alone, together = _both(tmp_path)
+    alone.run()
+    mark = tmp_path / "mark"
+
+    def tell(progress: Progress) -> None:
+        if progress.step == 3:
+            mark.touch()
+
+    with pytest.raises(HandedOver, match=r"the training has stopped after step [34] of 8, with a checkpoint"):
+        together.run("stopped", report=tell, stopping=Stopping((mark,)))
+    mark.unlink()
+    assert together.run()["resumed_from_step"] in (3, 4)
     _same(together, alone)
 
 

@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 
 from skillsengine.pipeline.graph import FINETUNE
 from skillsengine.stages import finetune
-from skillsengine.stages.contract import Limit, Progress, Summary
+from skillsengine.stages.contract import Limit, Progress, Summary, never
 from skillsengine.stages.row_writer import write_rows
 from skillsengine.stages.rows import Row, normalized_key
 from skillsengine.storage.artifact import Artifact
@@ -81,6 +81,7 @@ class Training:
         report: Callable[[Progress], None] | None = None,
         guard: Callable[[], None] = lambda: None,
         checkpoints: str = "checkpoints",
+        stopping: Callable[[], bool] = never,
     ) -> Summary:
         """Train into the new folder `name`; reports are kept, and given to `report`."""
         out, profile = self.folder / name, self.folder / "profile"
@@ -94,7 +95,9 @@ class Training:
             if report:
                 report(progress)
 
-        context = replace(around.context, report=tell, guard=guard, checkpoints=self.folder / checkpoints)
+        context = replace(
+            around.context, report=tell, guard=guard, checkpoints=self.folder / checkpoints, stopping=stopping
+        )
         summary = finetune.run(config_for(FINETUNE, self.spec, limit=limit), self.inputs, out, context)
         self.tables |= around.tracker.tables
         assert around.tracker.images == {"loss": out / "loss.png"}

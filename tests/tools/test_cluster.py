@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import PROJECT
-from tools.cluster import AIRFLOW, PARTS, Cluster
+from tools.cluster import AIRFLOW, PARTS, SECOND, Cluster
 from tools.composed import read_services
 
 
@@ -53,3 +53,9 @@ def test_two_workers_on_one_host_have_folders_of_their_own(cluster: Cluster) -> 
 def test_nothing_runs_before_it_is_started(cluster: Cluster) -> None:
     assert not any(cluster.running(part) for part in PARTS)
     assert len(set(cluster.ports.values())) == 4
+
+
+def test_a_second_worker_is_the_first_ones_service_in_a_folder_of_its_own(cluster: Cluster) -> None:
+    for second, service in SECOND.items():
+        one, other = cluster.environment(service), cluster.environment(second)
+        assert {name for name in one if one[name] != other[name]} == {"AIRFLOW_HOME"}

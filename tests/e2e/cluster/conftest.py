@@ -1,147 +1,47 @@
-"""The topology of compose.yaml as processes, with a project of its own: one cluster for all tests of this folder."""
+"""The topology of compose.yaml as processes: one cluster for all tests of this folder, and a training on it to be disturbed."""
 
 from __future__ import annotations
 
-import importlib.util
 import os
-import re
-import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from skillsengine.airflow.client import AirflowClient
-from skillsengine.settings import Settings, load_settings
-from skillsengine.storage.catalog import Catalog, VersionRow
-from skillsengine.storage.opening import open_store
-from tests.conftest import PROJECT
-from tests.e2e.conftest import SPEC, Platform, wait_for
-from tests.pipeline.project import make_project
-from tools.cluster import Cluster
+from tests.e2e.cluster.running import Running, connected, lay_out, login_packages
+from tests.e2e.cluster.training import Training, begin, in_the_middle
+from tools.cluster import PARTS, Cluster
 
-PACKAGES = "FAB_PACKAGES"
-"""Names the folder with what locks/py311-fab.txt holds, where this Python lacks FAB."""
-LONG = "train: {epochs: 24, per_device_batch_size: 4, learning_rate: 0.001, logging_steps: 10, checkpoint_steps: 8}\n"
-"""96 steps, with a checkpoint every eight."""
-_OURS = ("SKILLSENGINE_", "PGSERVICEFILE", "AWS_")
-_EXECUTED = re.compile(r"Executing workload in Celery: .*log_path='dag_id=([^/]+)/run_id=([^/]+)/task_id=([^/]+)/")
-
-
-@dataclass(frozen=True)
-class Running:
-    """A cluster that runs, and its project."""
-
-    cluster: Cluster
-    platform: Platform
-    alone: Path
-    """Home of what is run without Airflow, to compare with."""
-
-    @property
-    def client(self) -> AirflowClient:
-        return self.platform.client
-
-    @property
-    def settings(self) -> Settings:
-        return self.platform.settings
-
-    def drop(self, name: str, train: str | None = None) -> None:
-        """Drop a spec and wait for its DAGs; `train` is in the place of the short training."""
-        text = SPEC.format(name=name)
-        if train:
-            text = re.sub(r"^train:.*\n", train, text, flags=re.MULTILINE)
-        path = self.settings.experiments / f"{name}.yaml"
-        if not path.exists():
-            path.write_text(text, encoding="utf-8")
-        wait_for(f"the DAGs of {name}", lambda: self.client.dag(name), 600)
-
-    def places(self, dag_id: str, run_id: str) -> dict[str, set[str]]:
-        """Task -> the workers that executed it, by the workers' own logs."""
-        found: dict[str, set[str]] = {}
-        for worker in ("default-worker", "gpu-worker"):
-            for line in self.cluster.log(worker).read_text(encoding="utf-8", errors="replace").splitlines():
-                if (task := _EXECUTED.search(line)) and task[1] == dag_id and task[2] == run_id:
-                    found.setdefault(task[3], set()).add(worker)
-        return found
-
-    def versions(self, name: str) -> list[VersionRow]:
-        return list(Catalog.open(self.settings.catalog_url).versions(name))
-
-    def run_alone(self, name: str, *words: str) -> Settings:
-        """The same spec by `skillsengine run`, with a home and a catalog of its own, whose settings are given back."""
-        home = self.alone / name
-        own = {"SKILLSENGINE_HOME": str(home), "SKILLSENGINE_CATALOG": "", "SKILLSENGINE_STORE": ""}
-        env = self.cluster.environment("gpu-worker") | own
-        command = [sys.executable, "-m", "skillsengine", "run", f"experiments/{name}.yaml", *words]
-        done = subprocess.run(command, env=env, cwd=self.settings.project, capture_output=True, text=True, timeout=1800)
-        assert done.returncode == 0, done.stdout + done.stderr
-        with environ(own):
-            return load_settings()
-
-
-def adapter_files(settings: Settings, digest: str) -> dict[str, str]:
-    """File of an adapter -> sha256 of its bytes."""
-    store = open_store(settings)
-    artifact = store.get("finetune", digest)
-    assert artifact is not None
-    assert store.verify(artifact) == []
-    return {name: entry.sha256 for name, entry in artifact.manifest.files.items() if name.endswith(".safetensors")}
-
-
-@contextmanager
-def environ(values: dict[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-
-
-def login_packages() -> Path | None:
-    if importlib.util.find_spec("flask_appbuilder") is not None:
-        return None
-    if PACKAGES not in os.environ:
-        pytest.skip(
-            f"FAB is not installed; {PACKAGES} may name a folder with locks/py311-fab.txt (.ci/nightly does it)"
-        )
-    return Path(os.environ[PACKAGES])
-
-
-def lay_out(project: Path) -> None:
-    """A project as the images hold it, with a tiny base."""
-    make_project(project)
-    for name in ("dags", "experiments/_env"):
-        shutil.copytree(PROJECT / name, project / name, ignore=shutil.ignore_patterns("__pycache__"))
-
-
-@contextmanager
-def connected(cluster: Cluster, alone: Path) -> Iterator[Running]:
-    """A running cluster, with this process set up as a worker's."""
-    env = cluster.environment("gpu-worker")
-    ours = {name: value for name, value in env.items() if name.startswith(_OURS)}
-    with environ(ours), AirflowClient(cluster.url_with_login, timeout=120) as client:
-        yield Running(cluster, Platform(load_settings(), client, 0.0), alone)
+KEPT = "CLUSTER_FOLDER"
+"""Names a folder in which the cluster stays up between sessions, for who works on these tests."""
 
 
 @pytest.fixture(scope="session")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    folder = tmp_path_factory.mktemp("cluster")
+    kept = os.environ.get(KEPT)
+    folder = Path(kept) if kept else tmp_path_factory.mktemp("cluster")
     packages = login_packages()
-    lay_out(folder / "project")
-    (folder / "cluster").mkdir()
+    if not (folder / "project").exists():
+        lay_out(folder / "project")
+        (folder / "cluster").mkdir()
     cluster = Cluster(folder / "cluster", folder / "project", packages, {"HF_HUB_OFFLINE": "1"})
     try:
-        cluster.up()
+        if not all(cluster.running(part) for part in PARTS):
+            cluster.up()
         with connected(cluster, folder / "alone") as running:
             yield running
     finally:
-        cluster.remove()
+        if not kept:
+            cluster.remove()
+
+
+@pytest.fixture
+def begun(running: Running) -> Training:
+    """A run that has just been triggered, to be trained anew."""
+    return begin(running)
+
+
+@pytest.fixture
+def at_work(begun: Training) -> Training:
+    """The same, in the middle of the training."""
+    return in_the_middle(begun)

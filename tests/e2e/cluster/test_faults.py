@@ -1,76 +1,108 @@
-"""Parts of the cluster that are killed or stopped while a training is at work: in the end there is one version, and its adapter
-is bit for bit the one of an undisturbed training."""
+"""Parts of the cluster that are killed while a training is at work: in the end there is one version, its adapter is bit for bit
+the one of an undisturbed training, and no process and nothing half-written is left."""
 
 from __future__ import annotations
 
-import re
+import contextlib
+import os
+import signal
+import time
 
 import psutil
 import pytest
 
-from skillsengine.storage.object_store import ObjectStore
-from skillsengine.storage.opening import open_store
-from tests.e2e.cluster.conftest import LONG, Running, adapter_files
+from tests.e2e.cluster.recorded import Row, keep
+from tests.e2e.cluster.training import Training, alive, family, task_processes
 from tests.e2e.conftest import wait_for
+from tools.cluster import AIRFLOW, PARTS
 
 pytestmark = pytest.mark.nightly
+HERE = "tests/e2e/cluster/test_faults.py"
+UNDISTURBED = "the training goes on undisturbed"
+AGAIN = "its second attempt goes on after the last checkpoint"
 
 
-def checkpoints(running: Running) -> list[int]:
-    """Steps of the checkpoints that the worker has."""
-    folders = (open_store(running.settings).root / "checkpoints").glob("*/*")
-    return sorted(int(found[0]) for path in folders if (found := re.search(r"\d+$", path.name)))
-
-
-@pytest.fixture(scope="session")
-def undisturbed(running: Running) -> dict[str, str]:
-    """File of the adapter -> sha256, of a training that nothing has happened to."""
-    running.drop("long", LONG)
-    settings = running.run_alone("long", "--until", "finetune")
-    (artifact,) = (settings.store_root / "artifacts" / "finetune").glob("*/*")
-    return adapter_files(settings, artifact.name)
-
-
-@pytest.fixture
-def at_work(running: Running, undisturbed: dict[str, str]) -> str:
-    """A run of `long`, trained anew, in the middle of it."""
-    assert checkpoints(running) == []
-    run_id = running.client.trigger("long", conf={"force": True})
-    wait_for("two checkpoints", lambda: len(checkpoints(running)) >= 2, 1200)
-    assert running.platform.states("long", run_id)["finetune"] == "running"
-    return run_id
-
-
-def ends_well(running: Running, run_id: str, undisturbed: dict[str, str], before: int) -> tuple[int, int]:
-    """One more version than before, as if nothing had been. (the step that its training went on from, its attempts)."""
-    run = running.platform.finish("long", run_id, 1800)
-    assert run["state"] == "success", running.platform.states("long", run_id)
-    versions = running.versions("long")
-    assert [version.number for version in versions] == list(range(1, before + 2))
-    latest = max(versions, key=lambda version: version.number)
-    assert latest.state == "ready" and adapter_files(running.settings, latest.adapter_digest) == undisturbed
-    assert checkpoints(running) == [], "they go when the adapter is there"
-    store = open_store(running.settings)
-    assert isinstance(store, ObjectStore) and list(store.leftovers()) == [], (
-        "nothing half-written, here or in the bucket"
-    )
-    (step,) = running.client.xcom("long", run_id, "finetune")["steps"]
-    tasks = {task["task_id"]: task for task in running.client.task_instances("long", run_id)}
-    return int(step["summary"]["resumed_from_step"]), int(tasks["finetune"]["try_number"])
-
-
-def test_a_killed_gpu_worker_loses_the_steps_since_the_last_checkpoint(
-    running: Running, at_work: str, undisturbed: dict[str, str]
-) -> None:
-    before = len(running.versions("long"))
-    killed = running.cluster.kill("gpu-worker")
-    assert len(killed) >= 4, "the worker, its pool's process, the task's supervisor, the task"
+@pytest.mark.parametrize("part", ["scheduler", "dag-processor", "api-server", "redis", "postgres"])
+def test_a_killed_part_that_comes_back_disturbs_no_training(at_work: Training, part: str) -> None:
+    cluster = at_work.running.cluster
+    at_work.look()
+    killed = cluster.kill(part)
+    at_work.struck()
     wait_for("the end of all of them", lambda: not [process for process in killed if alive(process)], 60)
-    last = checkpoints(running)[-1]
-    running.cluster.start("gpu-worker")
-    resumed, attempts = ends_well(running, at_work, undisturbed, before)
-    assert (resumed, attempts) == (last, 2)
+    if part != "postgres":  # without the catalog a training waits before its next checkpoint
+        at_work.makes_a_checkpoint()
+    cluster.start(part)
+    at_work.goes_on()
+    if part in AIRFLOW:
+        cluster.wait_until_well()
+    attempts, repeated = at_work.ends_well(attempts=[1])
+    test = f"{HERE}::{test_a_killed_part_that_comes_back_disturbs_no_training.__name__}[{part}]"
+    keep(Row(f"`kill -9` of {part}", UNDISTURBED, attempts, repeated, at_work.seconds, test))
 
 
-def alive(process: psutil.Process) -> bool:
-    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+def test_a_killed_gpu_worker_loses_the_steps_since_the_last_checkpoint(at_work: Training) -> None:
+    cluster = at_work.running.cluster
+    at_work.look()
+    killed = cluster.kill("gpu-worker")
+    at_work.struck()
+    assert len(killed) >= 4, "the worker, two of its own, the task's supervisor, the task"
+    wait_for("the end of all of them", lambda: not [process for process in killed if alive(process)], 60)
+    cluster.start("gpu-worker")
+    at_work.goes_on(anew=True)
+    attempts, repeated = at_work.ends_well(attempts=[2])
+    test = f"{HERE}::{test_a_killed_gpu_worker_loses_the_steps_since_the_last_checkpoint.__name__}"
+    keep(Row("`kill -9` of gpu-worker with its task", AGAIN, attempts, repeated, at_work.seconds, test))
+
+
+@pytest.mark.parametrize("what", ["task", "supervisor"])
+def test_a_killed_process_of_a_task_is_noticed_by_its_worker(at_work: Training, what: str) -> None:
+    """The worker lives, so nobody has to wait until the task counts as lost."""
+    (task,) = task_processes(at_work.running.cluster, "gpu-worker")
+    supervisor = task.parent()
+    assert supervisor is not None
+    at_work.look()
+    os.kill(task.pid if what == "task" else supervisor.pid, signal.SIGKILL)
+    at_work.struck()
+    wait_for("the task's end", lambda: not alive(task), 30)
+    at_work.goes_on(anew=True)
+    attempts, repeated = at_work.ends_well(attempts=[2])
+    test = f"{HERE}::{test_a_killed_process_of_a_task_is_noticed_by_its_worker.__name__}[{what}]"
+    fault = {"task": "`kill -9` of a task's process", "supervisor": "`kill -9` of a task's supervisor"}[what]
+    keep(Row(fault, AGAIN, attempts, repeated, at_work.seconds, test))
+
+
+def test_a_killed_default_worker_repeats_the_task_that_it_had(begun: Training) -> None:
+    """The first tasks of a run are the default worker's."""
+    cluster = begun.running.cluster
+    wait_for("a task on the default worker", lambda: task_processes(cluster, "default-worker"), 600)
+    killed = cluster.kill("default-worker")
+    begun.at = time.monotonic()
+    wait_for("the end of all of them", lambda: not [process for process in killed if alive(process)], 60)
+    cluster.start("default-worker")
+    wait_for("a second attempt", lambda: max(begun.tries().values()) > 1, 900)
+    begun.seconds = time.monotonic() - begun.at
+    begun.ends_well(attempts=[1])
+    tries = begun.tries()
+    assert sorted(tries.values()) == [*[1] * (len(tries) - 1), 2]
+    test = f"{HERE}::{test_a_killed_default_worker_repeats_the_task_that_it_had.__name__}"
+    keep(Row("`kill -9` of default-worker with its task", "the task is done again", 2, 0, begun.seconds, test))
+
+
+def test_a_machine_that_goes_away_with_all_parts_goes_on_when_it_is_back(at_work: Training) -> None:
+    """All at once but the object store, which stands in for one on other machines: moto's keeps nothing on a disk."""
+    cluster = at_work.running.cluster
+    parts = [part for part in PARTS if part != "s3"]
+    at_work.look()
+    everything = [process for part in parts for process in family(cluster, part)]
+    for process in everything:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.suspend()  # so that none sees another one end
+    killed = [process for part in parts for process in cluster.kill(part)]
+    at_work.struck()
+    assert {process.pid for process in everything if alive(process)} <= {process.pid for process in killed}
+    wait_for("the end of all of them", lambda: not [process for process in killed if alive(process)], 60)
+    cluster.up()
+    at_work.goes_on(anew=True)
+    attempts, repeated = at_work.ends_well(attempts=[2])
+    test = f"{HERE}::{test_a_machine_that_goes_away_with_all_parts_goes_on_when_it_is_back.__name__}"
+    keep(Row("`kill -9` of all parts at once, then a new start", AGAIN, attempts, repeated, at_work.seconds, test))

@@ -7,7 +7,7 @@ import pytest
 
 from skillsengine.airflow.ui.links import PREFIX
 from skillsengine.storage.catalog import Catalog
-from tests.e2e.cluster.conftest import Running, adapter_files
+from tests.e2e.cluster.running import Running, adapter_files
 
 pytestmark = pytest.mark.nightly
 
