@@ -35,6 +35,7 @@ from skillsengine.cli import (
 )
 from skillsengine.cli.console import USER_ERRORS, fail, out
 from skillsengine.cli.ending import end_as_after_ctrl_c
+from skillsengine.storage.machine_faults import machine_fault
 
 app = typer.Typer(
     name="skillsengine",
@@ -97,3 +98,8 @@ def main() -> None:
         app()  # after Ctrl-C it ends with 130 by itself
     except USER_ERRORS as error:
         sys.exit(fail(str(error)).exit_code)
+    except OSError as error:
+        told = machine_fault("the command did not come to its end", error, None, "take another place")
+        if told is None:
+            raise
+        sys.exit(fail(told).exit_code)

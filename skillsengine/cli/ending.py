@@ -11,6 +11,7 @@ import typer
 
 from skillsengine.cli.console import err
 from skillsengine.pipeline.run import Run, finish_run
+from skillsengine.storage.catalog import CatalogUnavailable
 
 
 class Terminated(KeyboardInterrupt):
@@ -36,9 +37,17 @@ def closed_if_it_fails(run: Run) -> Iterator[None]:
         yield
     except KeyboardInterrupt as error:
         sent = signal.SIGTERM if isinstance(error, Terminated) else signal.SIGINT
-        finish_run(run, "failed", "stopped by Ctrl-C" if sent is signal.SIGINT else "stopped by SIGTERM")
+        _close(run, "stopped by Ctrl-C" if sent is signal.SIGINT else "stopped by SIGTERM")
         err.print("stopped: what was finished is kept, and the same command goes on from there")
         raise typer.Exit(128 + sent) from error
     except BaseException as error:
-        finish_run(run, "failed", str(error) or type(error).__name__)
+        _close(run, str(error) or type(error).__name__)
         raise
+
+
+def _close(run: Run, why: str) -> None:
+    """Without a catalog, which may lie on the same full disk, the run stays open; that must not hide what has failed."""
+    try:
+        finish_run(run, "failed", why)
+    except CatalogUnavailable as error:
+        err.print(f"the run {run.run_id} stays open in the catalog: {error}", markup=False)

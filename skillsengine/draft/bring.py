@@ -12,7 +12,8 @@ from uuid import uuid4
 from skillsengine.draft.errors import DraftError
 from skillsengine.draft.place import Place
 from skillsengine.settings import Settings
-from skillsengine.storage.files import disk_full, free_space, sha256_of
+from skillsengine.storage.files import free_space, sha256_of
+from skillsengine.storage.machine_faults import disk_full
 
 OWN = Path("data") / "own"
 """Below the project; git ignores it."""

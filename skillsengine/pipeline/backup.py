@@ -17,6 +17,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -85,6 +86,8 @@ def back_up(
         try:
             return _back_up(store, catalog, folder, now, told)
         except OSError as error:
+            with suppress(OSError):
+                _clear(folder)  # what was begun would keep the disk full
             raise BackupError(
                 f"the backup in {folder} was not made: {error.strerror or error} ({error.filename or folder}). Nothing of it "
                 "counts, earlier ones stay. Mend the place or free some space, then try again."

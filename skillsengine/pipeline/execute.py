@@ -35,7 +35,7 @@ from skillsengine.stages.contract import (
     never,
 )
 from skillsengine.storage.artifact import Artifact, Manifest
-from skillsengine.storage.catalog import Catalog, CatalogUnavailable, Lease, LeaseHeld, LeaseLost
+from skillsengine.storage.catalog import Catalog, CatalogUnavailable, Lease, LeaseHeld, LeaseLost, StepRow
 from skillsengine.storage.owners import this_owner
 from skillsengine.storage.store import Store
 
@@ -104,11 +104,12 @@ class Reporter:
         tracker: StageTracker | None,
         kept: Iterable[Mapping[str, Any]] = (),
         page: str | None = None,
+        attempt: int | None = None,
     ) -> None:
         """`kept` are the moments of an earlier attempt, which this one goes on from; `page` is the W&B run's address. Without a
-        tracker only the catalog and people are told."""
+        tracker only the catalog and people are told; once there is a newer attempt than `attempt`, no catalog."""
         self._step, self._around, self._tracker, self._last = step, around, tracker, 0.0
-        self._page = page
+        self._page, self._attempt = page, attempt
         self._numbers: dict[str, float] = {}
         self._moments = Moments(kept)
 
@@ -134,7 +135,9 @@ class Reporter:
         if self._page:
             shown["wandb"] = self._page
         try:
-            self._around.catalog.impatient().update_step(self._around.run_pk, self._step.id, shown)
+            self._around.catalog.impatient().update_step(
+                self._around.run_pk, self._step.id, shown, attempt=self._attempt
+            )
         except CatalogUnavailable as error:
             # The next moment holds all that this one did.
             log.warning("%s: the progress is not told: %s", self._step.id, error)
@@ -225,8 +228,8 @@ def execute(step: Step, around: Surroundings) -> StepResult:
             raise LeaseLost(f"{step.id}: the artifact of the other attempt has vanished; run the stage again.")
         try:
             # A wait is no work: what later runs expect goes by what was measured.
-            started += _take_gpus(step, around, guard, row.progress.get(HISTORY, ()))
-            artifact, page = _build(step, around, guard, row.progress.get(HISTORY, ()))
+            started += _take_gpus(step, around, guard, row)
+            artifact, page = _build(step, around, guard, row)
         except CatalogUnavailable:
             raise  # it was waited for, and cannot be told either
         except HandedOver:
@@ -234,11 +237,21 @@ def execute(step: Step, around: Surroundings) -> StepResult:
         except BaseException as error:
             if isinstance(error, Diverged) and step.trial is not None:
                 divergence.keep(step, error, store)
-            catalog.finish_step(around.run_pk, step.id, "failed", time.monotonic() - started, {}, error=f"{error}")
+            _tell_failure(step, around, row, time.monotonic() - started, error)
             raise
     seconds = time.monotonic() - started
-    catalog.finish_step(around.run_pk, step.id, "done", seconds, dict(artifact.summary))
+    catalog.finish_step(around.run_pk, step.id, "done", seconds, dict(artifact.summary), attempt=row.attempts)
     return StepResult(step, artifact, False, seconds, page)
+
+
+def _tell_failure(step: Step, around: Surroundings, row: StepRow, seconds: float, error: BaseException) -> None:
+    """A catalog that does not answer now, on the same full disk perhaps, must not hide what has failed."""
+    try:
+        around.catalog.impatient().finish_step(
+            around.run_pk, step.id, "failed", seconds, {}, error=f"{error}", attempt=row.attempts
+        )
+    except CatalogUnavailable as unavailable:
+        log.warning("%s: the catalog was not told that it failed: %s", step.id, unavailable)
 
 
 def _wait_for_removal(catalog: Catalog, digests: Collection[str]) -> None:
@@ -248,14 +261,14 @@ def _wait_for_removal(catalog: Catalog, digests: Collection[str]) -> None:
         time.sleep(_REMOVAL_LOOK_SECONDS)
 
 
-def _take_gpus(step: Step, around: Surroundings, guard: Callable[[], None], kept: Iterable[Mapping[str, Any]]) -> float:
+def _take_gpus(step: Step, around: Surroundings, guard: Callable[[], None], row: StepRow) -> float:
     """Take the GPUs of a step that computes on them, before anything is imported that would look for some; returns the seconds
     that it waited. Raises LeaseLost if another attempt has taken over meanwhile."""
     definition, resources = step.definition, step.spec.resources
     if resources.device != "cuda" or "resources.device" not in definition.reads:
         return 0.0
     count = resources.gpus if "resources.gpus" in definition.uses else 1
-    began, report = time.monotonic(), Reporter(step, around, None, kept)
+    began, report = time.monotonic(), Reporter(step, around, None, _kept(row), attempt=row.attempts)
 
     def waiting(text: str) -> None:
         guard()
@@ -265,9 +278,13 @@ def _take_gpus(step: Step, around: Surroundings, guard: Callable[[], None], kept
     return time.monotonic() - began
 
 
-def _build(
-    step: Step, around: Surroundings, guard: Callable[[], None], kept: Iterable[Mapping[str, Any]]
-) -> tuple[Artifact, str | None]:
+def _kept(row: StepRow) -> Iterable[Mapping[str, Any]]:
+    """The moments of the attempts before."""
+    kept: Iterable[Mapping[str, Any]] = row.progress.get(HISTORY, ())
+    return kept
+
+
+def _build(step: Step, around: Surroundings, guard: Callable[[], None], row: StepRow) -> tuple[Artifact, str | None]:
     """(the artifact, the address of its W&B run where that is online)."""
     module = import_heavy(step.definition.module)
     if step.definition.version != module.VERSION:
@@ -279,6 +296,8 @@ def _build(
     _wait_for_removal(around.catalog, [*step.inputs.values(), *(digest for _, digest in step.along.values())])
     inputs = {name: _input(around.store, name, digest, step) for name, digest in step.inputs.items()}
     inputs |= {name: _input(around.store, stage, digest, step) for name, (stage, digest) in step.along.items()}
+    for artifact in inputs.values():
+        around.store.require_whole(artifact)
     settings, experiment = around.settings, step.spec
     if step.stage == "register":
         experiment = trained_spec(experiment, inputs["finetune"])
@@ -291,7 +310,7 @@ def _build(
         for artifact in inputs.values():
             tracker.used(artifact, experiment.name)
         context = StageContext(
-            report=Reporter(step, around, tracker, kept, tracker.url),
+            report=Reporter(step, around, tracker, _kept(row), tracker.url, row.attempts),
             guard=guard,
             tracker=tracker,
             checkpoints=checkpoints,
@@ -309,7 +328,12 @@ def _build(
             limit=around.options.limit,
             version_number=_version_number(step, experiment, around),
         )
-        summary = module.run(config, inputs, out, context)
+        try:
+            summary = module.run(config, inputs, out, context)
+        except Exception:
+            if not out.is_dir():
+                guard()  # who has taken over has cleared the folder away: then that is what happened
+            raise
         guard()
         manifest = Manifest(
             stage=step.stage,

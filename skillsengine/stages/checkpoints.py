@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import shutil
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -40,8 +41,8 @@ class Checkpoints:
         checkpoint appears; StageError on a full disk.
         """
         self._guard()
-        building = self.folder / f"{_BUILDING}{step}"
-        shutil.rmtree(building, ignore_errors=True)
+        # A name of its own: an attempt that was overtaken in the middle must not touch what the newer one writes.
+        building = self.folder / f"{_BUILDING}{step}-{uuid.uuid4().hex[:8]}"
         try:
             with full_disk(self.folder, f"the checkpoint of step {step}"):
                 building.mkdir()

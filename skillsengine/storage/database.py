@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -25,10 +26,14 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 
+from skillsengine.storage.files import free_space
+from skillsengine.storage.machine_faults import files_left
 from skillsengine.storage.models import Table, clean
 
 BUSY_SECONDS = 30.0
 """How long a writer waits for other writers."""
+_LEAST_FREE = 64 * 1024
+"""Bytes; SQLite's smallest own file beside the catalog takes 32 kB."""
 _CONNECTIONS, _POOL_SECONDS = 10, 30
 """Of one process to PostgreSQL: it keeps one, opens more for threads that work at the same moment, and closes those again."""
 _REFUSALS = frozenset(("42501", "25006"))
@@ -143,11 +148,22 @@ def unavailable(address: str, error: OperationalError | PoolTimeout) -> CatalogU
         )
     elif "locked" in said:
         mend = f"another process has held it for {BUSY_SECONDS:.0f} seconds; look for one that hangs, then try again"
-    elif "full" in said:
-        mend = "free some space on its disk, then try again"
+    elif "unable to open" in said and (files := files_left()):
+        mend = files
+    elif (room := _no_room(address)) or "full" in said:
+        mend = f"free some space on its disk{f' ({room})' if room else ''}, then try again"
     else:
         mend = "see that it can be reached and written (SKILLSENGINE_CATALOG names it), then try again"
     return CatalogUnavailable(f"the catalog {address} does not answer: {said}: {mend}.")
+
+
+def _no_room(address: str) -> str | None:
+    """How much is free on the disk of an SQLite file, where that is next to nothing: what SQLite says of it is often `disk I/O
+    error` alone, as it cannot make the files beside."""
+    if not address.startswith("sqlite"):
+        return None
+    folder = Path(str(make_url(address).database)).parent
+    return free_space(folder) if folder.is_dir() and shutil.disk_usage(folder).free < _LEAST_FREE else None
 
 
 def refused(address: str, error: DBAPIError) -> CatalogError | None:

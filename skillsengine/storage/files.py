@@ -1,4 +1,4 @@
-"""Small file work that must not go wrong half-way: hashing, flushing to the disk, removing, and a disk that is full."""
+"""Small file work that must not go wrong half-way: hashing, flushing to the disk, removing, and how much is free."""
 
 from __future__ import annotations
 
@@ -81,21 +81,6 @@ def _unless_gone(_function: Any, _path: str, caught: tuple[type[BaseException], 
     error = caught[1]
     if not (isinstance(error, FileNotFoundError) or (isinstance(error, OSError) and error.errno == errno.ENOTEMPTY)):
         raise error
-
-
-def disk_full(error: BaseException) -> BaseException | None:
-    """The error, or the one that it was raised from, that says that the disk or the quota is full; None if none does.
-
-    Native libraries (safetensors, Arrow) wrap the system's error into one of their own, so its text counts too.
-    """
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, OSError) and seen.errno in (errno.ENOSPC, errno.EDQUOT):
-            return seen
-        if os.strerror(errno.ENOSPC) in str(seen):
-            return seen
-        seen = seen.__cause__ or seen.__context__
-    return None
 
 
 def free_space(folder: Path) -> str:

@@ -16,6 +16,8 @@ from skillsengine.storage.database import Database, insert_or_find
 from skillsengine.storage.models import LeaseRow
 from skillsengine.storage.owners import REMOVING, is_gone
 
+_WRONG_CLOCK = timedelta(hours=1)
+
 
 class LeaseLost(Exception):
     """Another attempt has taken over; this one must stop and write nothing more."""
@@ -54,14 +56,16 @@ class Leases:
     def acquire(self, digest: str, owner: str, ttl_seconds: float) -> Lease:
         """Take the lease for `ttl_seconds`; `owner` is `owners.this_owner()`. It is not re-entrant.
 
-        Raises LeaseHeld while another lease on the digest runs and its owner is not known to be gone.
+        Raises LeaseHeld while another lease on the digest runs and its owner is not known to be gone. One that would run for
+        more than an hour longer than this one was taken by a clock that was wrong, and is over.
         """
         if ttl_seconds <= 0:
             raise ValueError(f"a lease of {ttl_seconds} seconds is over before it begins")
         with self._db.writing() as session:
             now = self._db.now()
             row = insert_or_find(session, _row(digest), LeaseRow(digest=digest, owner=None, token=0, expires=now))
-            if row.owner is not None and row.expires > now and not is_gone(row.owner):
+            end = now + timedelta(seconds=ttl_seconds) + _WRONG_CLOCK
+            if row.owner is not None and now < row.expires <= end and not is_gone(row.owner):
                 raise LeaseHeld(digest, row.owner, row.expires)
             row.owner, row.token, row.expires = owner, row.token + 1, now + timedelta(seconds=ttl_seconds)
             return Lease(digest, owner, row.token, ttl_seconds, row.expires)

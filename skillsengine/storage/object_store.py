@@ -28,9 +28,12 @@ from skillsengine.storage.bucket import ABSENT, Bucket, Listed
 from skillsengine.storage.cache import Cache, Held
 from skillsengine.storage.checkpoints_kept import Keeper, fetch_kept, kept_leftovers
 from skillsengine.storage.files import discard, flush, sha256_of
+from skillsengine.storage.machine_faults import machine_fault
 from skillsengine.storage.store import Leftover, Store, StoreError, sealed
 
 log = logging.getLogger(__name__)
+
+_CACHE_MEND = "lower SKILLSENGINE_CACHE_GB, or let SKILLSENGINE_CACHE name a folder on a larger disk"
 
 _VERSIONS: dict[str, Artifact] = {}
 """Those whose folder was handed out: they stay in the cache while this process lives."""
@@ -145,6 +148,9 @@ class ObjectStore(Store):
         problems.extend(f"{at.removeprefix(f'{key}/')}: is not in the manifest" for at in sorted(found))
         return problems
 
+    def require_whole(self, artifact: Artifact) -> None:
+        """Nothing to do here: each file is compared as it is fetched."""
+
     def checkpoints(self, digest: str) -> Path:
         """As `Store.checkpoints`, with what attempts on other machines have kept."""
         folder = super().checkpoints(digest)
@@ -255,15 +261,22 @@ class FetchedFiles:
         return self.__dict__ | {"_held": None, "_here": set()}  # another process holds the entry by itself
 
     def bring(self, names: Iterable[str]) -> None:
-        """Raises StoreError: the bucket does not answer, or what it holds is not what the manifest says; OSError."""
+        """Raises StoreError: the bucket does not answer, what it holds is not what the manifest says, the disk is full;
+        OSError."""
         missing = [name for name in names if name not in self._here]
         if not missing:
             return
-        held = self._held = self._held or Held(self._entry)
-        fetched = [name for name in missing if not self._is_here(name)]
-        if fetched:
-            with held.alone():
-                self._fetch(held, [name for name in fetched if not self._is_here(name)])
+        try:
+            held = self._held = self._held or Held(self._entry)
+            fetched = [name for name in missing if not self._is_here(name)]
+            if fetched:
+                with held.alone():
+                    self._fetch(held, [name for name in fetched if not self._is_here(name)])
+        except OSError as error:
+            what = f"{self._bucket.address(self._key)} could not be fetched"
+            if (told := machine_fault(what, error, self._cache.root, _CACHE_MEND)) is None:
+                raise
+            raise StoreError(told) from error
         self._here.update(missing)
 
     def _is_here(self, name: str) -> bool:

@@ -118,11 +118,17 @@ class Runs:
             row.attempts, row.started, row.updated = row.attempts + 1, now, now
             return row
 
-    def update_step(self, run_id: int, step_id: str, progress: Mapping[str, Any]) -> None:
-        """Say how far a step is. Raises CatalogError if it was never started."""
+    def update_step(
+        self, run_id: int, step_id: str, progress: Mapping[str, Any], *, attempt: int | None = None
+    ) -> None:
+        """Say how far a step is; of an `attempt` that was overtaken by a newer one nothing is taken in.
+
+        Raises CatalogError if it was never started.
+        """
         with self._db.writing() as session:
             row = _step(session, run_id, step_id)
-            row.progress, row.updated = dict(progress), self._db.now()
+            if attempt in (None, row.attempts):
+                row.progress, row.updated = dict(progress), self._db.now()
 
     def finish_step(
         self,
@@ -132,13 +138,18 @@ class Runs:
         seconds: float,
         summary: Mapping[str, Any],
         error: str | None = None,
+        *,
+        attempt: int | None = None,
     ) -> StepRow:
-        """End an attempt: `state` is `done`, `cached` or `failed`; `seconds` of wall time.
+        """End an attempt: `state` is `done`, `cached` or `failed`; `seconds` of wall time. How an `attempt` ends that was
+        overtaken by a newer one changes nothing.
 
         Raises CatalogError if the step was never started.
         """
         with self._db.writing() as session:
             row, now = _step(session, run_id, step_id), self._db.now()
+            if attempt not in (None, row.attempts):
+                return row
             row.state, row.seconds, row.summary, row.error = state, seconds, dict(summary), error
             row.updated = row.finished = now
             return row

@@ -4,6 +4,7 @@ one kind of database can be restored into the other.
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -48,6 +49,9 @@ class Snapshots:
             with closing(sqlite3.connect(path)) as target:
                 target.execute("PRAGMA journal_mode = DELETE")
             path.with_name(f"{path.name}.lock").unlink(missing_ok=True)
+        except sqlite3.Error as error:
+            # Of the file: SQLite itself copies, and what it says is no error of the system's.
+            raise OSError(errno.ENOSPC if "full" in str(error) else errno.EIO, str(error), str(path)) from error
         except OperationalError as error:
             raise unavailable(self._db.address, error) from error
 

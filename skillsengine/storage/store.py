@@ -13,6 +13,7 @@ store: `object_store`. Which one an installation has is told by `opening.open_st
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import shutil
@@ -27,14 +28,15 @@ from pathlib import Path
 from skillsengine.storage.artifact import MANIFEST, Artifact, FileEntry, Manifest
 from skillsengine.storage.files import (
     discard,
-    disk_full,
     flush,
     flush_tree,
-    free_space,
     sha256_of,
     tree,
     write_durably,
 )
+from skillsengine.storage.machine_faults import machine_fault
+
+log = logging.getLogger(__name__)
 
 
 class StoreError(Exception):
@@ -43,6 +45,10 @@ class StoreError(Exception):
 
 class ArtifactLost(StoreError):
     """The catalog names an artifact, and the store has none: a retry does not help."""
+
+
+_WHOLE: set[tuple[str, int]] = set()
+"""(folder, time of its manifest) of the artifacts that this process has found whole."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +135,8 @@ class Store:
         """A fresh, empty folder to build an artifact in; it is gone afterwards, whether published or not.
 
         Folders that dead attempts of the same digest left behind are removed: call it under the digest's lease.
-        Raises StoreError when the disk fills up inside the block; every other error passes.
+        Raises StoreError when inside the block the disk fills up, the store may not be written or no more files can be
+        opened. Every other error passes, and one of this package: it says what failed by itself.
         """
         self.path_of(stage, digest)
         folder = self._building / f"{digest}.{uuid.uuid4().hex[:8]}"
@@ -140,24 +147,17 @@ class Store:
             folder.mkdir(parents=True)
             yield folder
         except Exception as error:
-            full = disk_full(error)
-            if full is None or isinstance(error, StoreError):
+            what = f"the {stage} artifact {digest[:12]} could not be made"
+            ours = type(error).__module__.startswith("skillsengine.")  # it says what and where by itself
+            told = None if ours else machine_fault(what, error, self.root, self.full_mend)
+            if told is None:
                 raise
-            place = self._full_place(full)
-            raise StoreError(
-                f"the disk is full: the {stage} artifact {digest[:12]} could not be made, writing under {place} failed "
-                f"({free_space(place)}). Nothing half-written stays. Free some space there, or {self.full_mend}, then run it "
-                "again."
-            ) from error
+            raise StoreError(told) from error
         finally:
-            discard(folder, self._trash)
-
-    def _full_place(self, full: BaseException) -> Path:
-        """The folder to name: the store, unless a library has filled the disk of its own temporary files."""
-        name = full.filename if isinstance(full, OSError) else None
-        if not isinstance(name, (str, bytes)) or Path(os.fsdecode(name)).is_relative_to(self.root):
-            return self.root
-        return Path(os.fsdecode(name)).parent
+            try:
+                discard(folder, self._trash)
+            except OSError as error:  # it must not hide what has failed; the next attempt clears it away
+                log.warning("%s stays for now: %s", folder, error)
 
     def publish(self, building: Path, manifest: Manifest) -> Artifact:
         """Turn a folder from `building` into the artifact of `manifest`; its `files` and `created` are filled in here.
@@ -209,6 +209,21 @@ class Store:
                     problems.append(f"{name}: its bytes were changed (sha256 {sha256[:12]}, not {entry.sha256[:12]})")
         problems.extend(f"{name}: is not in the manifest" for name in sorted(found))
         return problems
+
+    def require_whole(self, artifact: Artifact) -> None:
+        """See that an artifact's files are those that were published, before something is made of them. They are read once in
+        a process. Raises StoreError that names what was changed, and the mend.
+        """
+        mark = (str(artifact.folder), (artifact.folder / MANIFEST).stat().st_mtime_ns)
+        if mark in _WHOLE:
+            return
+        if problems := self.verify(artifact):
+            more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+            raise StoreError(
+                f"the {artifact.stage} artifact {artifact.digest[:12]} is damaged: {problems[0]}{more}. "
+                f"{self.remake(artifact.stage, artifact.digest)}"
+            )
+        _WHOLE.add(mark)
 
     def checkpoints(self, digest: str) -> Path:
         """A folder that outlives an attempt; it exists, empty at first."""

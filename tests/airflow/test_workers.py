@@ -1,6 +1,6 @@
 """What `airflow celery list-workers` says, and every way in which it says nothing.
 
-The provider is not among this project's packages; a program in its place prints what the real one (3.26, with Redis) did.
+None of its workers runs here; a program in the place of `airflow` prints what the real one (3.26, with Redis) did.
 """
 
 from __future__ import annotations

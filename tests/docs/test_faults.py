@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks._record import read_rows
 from tests.docs.pages import PROJECT
+from tests.faults.recorded import table_rows
 
 PAGE = PROJECT / "docs" / "faults.md"
 _ROW = re.compile(r"^\| (.+) \| (.+) \| (\d+) \| (\d+) \| (\d+) s \| `(tests/e2e/cluster/[^`]+)` \|$", re.M)
@@ -42,3 +43,22 @@ def test_the_soaks_figures_are_the_recorded_ones() -> None:
     for row in read_rows("soak"):
         kills = ", ".join(f"{count} of {what}" for what, count in row["kills"].items())
         assert f"| {row['form']} | {row['experiments']} | {row['runs']} | {row['versions']} | {kills} |" in text
+
+
+_ONE_MACHINE = re.compile(r"^\| (.+) \| (.+) \| (.+) \| `(tests/faults/[^`]+)` \|$", re.M)
+_SMALLER = re.compile(r"^\| .+ \| .+ \| `(tests/[^`]+)` \|$", re.M)
+
+
+def test_the_table_of_one_machine_has_the_recorded_rows() -> None:
+    """`python -m tests.faults.recorded` prints them."""
+    recorded = table_rows()
+    assert recorded and _ONE_MACHINE.findall(section("## On one machine")) == recorded
+
+
+def test_the_tests_that_the_page_names_are_there() -> None:
+    text = section("## On one machine")
+    for test in {row[3] for row in _ONE_MACHINE.findall(text)}:
+        file, _, name = test.partition("::")
+        assert f"def {name}(" in (PROJECT / file).read_text("utf-8")
+    smaller = _SMALLER.findall(text.partition("### Smaller ones")[2])
+    assert len(smaller) > 10 and all((PROJECT / path).exists() for path in smaller)

@@ -12,7 +12,7 @@ from tests.stages.support import Recorder
 
 def test_the_catalog_keeps_the_newest_number_of_each_name() -> None:
     kept: list[dict[str, Any]] = []
-    catalog = SimpleNamespace(update_step=lambda run, step, shown: kept.append(shown))
+    catalog = SimpleNamespace(update_step=lambda run, step, shown, attempt: kept.append(shown))
     catalog.impatient = lambda: catalog
     tracker = Recorder()
     around: Any = SimpleNamespace(catalog=catalog, run_pk=1, observer=None)

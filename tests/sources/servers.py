@@ -7,8 +7,12 @@ the test points the real client libraries at the door.
 from __future__ import annotations
 
 import json
-import logging
+import socket
+import subprocess
+import sys
+import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -23,8 +27,8 @@ import httpx
 import pytest
 import s3fs
 from botocore.config import Config
-from moto.server import ThreadedMotoServer
 
+from skillsengine.airflow.process import die_with_parent
 from skillsengine.sources import objects
 from skillsengine.storage.catalog import Catalog
 from tests.sources.front import Front, front_of
@@ -37,13 +41,25 @@ _NO_KEYS = ("AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_REGION", "GOOGLE_APPLICATIO
 
 @pytest.fixture(scope="session")
 def moto_port() -> Iterator[int]:
-    logging.getLogger("werkzeug").setLevel(logging.WARNING)
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
+    """A process of its own: some tests measure the memory of theirs, and its threads would be counted."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=die_with_parent)
     try:
-        yield server.get_host_and_port()[1]
+        until = time.monotonic() + 60
+        while server.poll() is None and time.monotonic() < until:
+            with suppress(httpx.TransportError):
+                httpx.get(f"http://127.0.0.1:{port}/moto-api/data.json").raise_for_status()
+                break
+            time.sleep(0.1)
+        else:
+            raise RuntimeError(f"moto's server does not answer on port {port} (exit {server.poll()})")
+        yield port
     finally:
-        server.stop()
+        server.kill()
+        server.wait()
 
 
 @cache

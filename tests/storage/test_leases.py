@@ -55,6 +55,21 @@ def test_a_lease_runs_out(catalog: Catalog, clock: Clock) -> None:
     catalog.check(new)
 
 
+def test_a_lease_of_a_clock_that_was_wrong_holds_nobody_up_for_long(catalog: Catalog, clock: Clock) -> None:
+    """The clock was a day ahead when the lease was taken; a little ahead is no reason to take it away."""
+    clock.forward(3600)
+    ahead = catalog.acquire(DIGEST, "one:1:1", 60)
+    clock.forward(-3600)
+    with pytest.raises(LeaseHeld):
+        catalog.acquire(DIGEST, "two:1:1", 60)
+    clock.forward(24 * 3600)
+    catalog.renew(ahead)
+    clock.forward(-24 * 3600)
+    assert catalog.acquire(DIGEST, "two:1:1", 60).token == 2
+    with pytest.raises(LeaseLost):
+        catalog.check(ahead)
+
+
 def test_a_renewed_lease_goes_on(catalog: Catalog, clock: Clock) -> None:
     lease = catalog.acquire(DIGEST, "one:1:1", 60)
     for _ in range(5):

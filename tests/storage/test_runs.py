@@ -94,6 +94,18 @@ def test_a_retry_counts_and_starts_afresh(catalog: Catalog, clock: Clock, run_id
     assert (run.state, run.error, run.finished) == ("running", None, None)  # its tasks were cleared: it runs again
 
 
+def test_an_attempt_that_was_overtaken_tells_nothing_any_more(catalog: Catalog, run_id: int) -> None:
+    first = catalog.start_step(run_id, "finetune", "finetune", None, "cd" * 32).attempts
+    second = catalog.start_step(run_id, "finetune", "finetune", None, "cd" * 32).attempts
+    catalog.update_step(run_id, "finetune", {"text": "step 9/54"}, attempt=second)
+    catalog.update_step(run_id, "finetune", {"text": "step 3/54"}, attempt=first)
+    assert catalog.steps_of(run_id)[0].progress == {"text": "step 9/54"}
+    catalog.finish_step(run_id, "finetune", "done", 10.5, {"steps": 54}, attempt=second)
+    catalog.finish_step(run_id, "finetune", "failed", 99.0, {}, "this attempt has lost it", attempt=first)
+    row = catalog.steps_of(run_id)[0]
+    assert (row.state, row.seconds, row.summary, row.error) == ("done", 10.5, {"steps": 54}, None)
+
+
 def test_what_was_never_begun(catalog: Catalog, run_id: int) -> None:
     with pytest.raises(CatalogError, match="the catalog has no run 99; `skillsengine runs` lists those it has"):
         catalog.run_by_id(99)

@@ -101,6 +101,21 @@ def test_verify_finds_what_was_tampered_with(kept: Kept, harm: Callable[[Kept], 
     assert found.startswith(problem)
 
 
+def test_nothing_is_made_of_an_artifact_that_was_changed(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    artifact = publish(store)
+    store.require_whole(artifact)
+    other = Store(tmp_path / "other")
+    changed = publish(other)
+    (changed.path / "rows.jsonl").write_text("raw\n")
+    (changed.path / "new.txt").touch()
+    with pytest.raises(StoreError) as caught:
+        other.require_whole(changed)
+    text = str(caught.value)
+    assert text.startswith(f"the format artifact {DIGEST[:12]} is damaged: rows.jsonl: its bytes were changed (sha256 ")
+    assert text.endswith(f" (and 1 more). Delete the folder {changed.path}: the next run makes it again.")
+
+
 def test_a_file_that_became_a_link_is_found(tmp_path: Path) -> None:
     store = Store(tmp_path)
     artifact = publish(store)

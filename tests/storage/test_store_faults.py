@@ -5,15 +5,17 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from skillsengine.storage.files import disk_full
+from skillsengine.storage.catalog import Catalog, CatalogUnavailable
+from skillsengine.storage.machine_faults import disk_full
 from skillsengine.storage.store import Store, StoreError
+from tests import disks
 from tests.storage.support import Hanging, manifest
 
 DIGEST = "ab" * 32
@@ -60,17 +62,9 @@ def test_killed_just_before_the_rename(tmp_path: Path) -> None:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 256 kB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    command = shutil.which("mount")
-    made = command and subprocess.run(
-        [command, "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)], capture_output=True
-    )
-    if not made or made.returncode != 0:
-        pytest.skip("a small file system cannot be mounted here (needs root)")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    """512 kB."""
+    with disks.small_disk(tmp_path / "disk", 512) as disk:
+        yield disk
 
 
 def check_full_disk(store: Store) -> None:
@@ -103,6 +97,20 @@ def test_a_full_disk_while_publishing(small_disk: Path) -> None:
         (small_disk / "other").write_bytes(b"x" * rest)
         store.publish(folder, manifest(DIGEST))
     assert store.get("format", DIGEST) is None
+
+
+def test_a_full_disk_under_the_catalog(small_disk: Path) -> None:
+    """Where it is full to the last byte, SQLite itself says `disk I/O error`."""
+    catalog = Catalog.open(f"sqlite:///{small_disk}/catalog.db")
+    with (small_disk / "other").open("wb", buffering=0) as other, suppress(OSError):
+        while other.write(b"x" * 512):
+            pass
+    with pytest.raises(
+        CatalogUnavailable, match=r"does not answer: .*: free some space on its disk \(0 bytes free of "
+    ):
+        catalog.acquire(DIGEST, "one:1:1", 60)
+    (small_disk / "other").unlink()
+    assert catalog.acquire(DIGEST, "one:1:1", 60).token == 1
 
 
 def test_a_full_disk_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
