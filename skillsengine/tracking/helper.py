@@ -5,19 +5,39 @@ W&B's own time-out for the end of a run does not hold while an artifact cannot b
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import psutil
 
 log = logging.getLogger(__name__)
 _NAME = "wandb-core"
+_FATAL = '"level":"ERROR+4"'
 
 
 class HelperGivenUp(Exception):
     """The helper did not end its work in time and was killed. What it wrote is kept."""
+
+
+class Refused(Exception):
+    """The server has refused what the helper sent, such as after a key was revoked. What it wrote is kept."""
+
+
+def require_accepted(run: Path) -> None:
+    """Raise Refused where the server has refused what was sent of the run in that folder.
+
+    The helper sends nothing more then, and ends without an error; only its log tells.
+    """
+    told = run / "logs" / "debug-internal.log"
+    if not told.is_file():
+        return
+    for line in told.read_text(encoding="utf-8", errors="replace").splitlines():
+        if _FATAL in line:
+            raise Refused(str(json.loads(line)["msg"]).partition(" url=")[0])
 
 
 @contextmanager

@@ -116,3 +116,20 @@ def test_the_end_of_a_run_whose_server_has_gone_takes_no_two_minutes(
     assert caplog.messages[-1].endswith("not sent; the stage goes on. HelperGivenUp: no end after 1 s")
     (kept,) = kept_runs(tmp_path / "home")
     assert (kept.name, kept.state) == ("finetune", "waiting")
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_what_is_refused_waits(
+    received: Received, tmp_path: Path, caplog: pytest.LogCaptureFixture, status: int
+) -> None:
+    """W&B takes a refusal for the end of it: its helper sends nothing more, and ends as if all had been sent."""
+    with opened(tmp_path / "home", "finetune") as tracker:
+        tracker.log({"train/loss": 1.0}, step=1)
+        received.refuse = status
+        tracker.log({"train/loss": 0.5}, step=2)
+    assert (
+        f"sends them) not sent; the stage goes on. Refused: filestream: fatal error: filestream: failed to upload: {status} "
+        in (caplog.messages[-1])
+    )
+    (kept,) = kept_runs(tmp_path / "home")
+    assert (kept.name, kept.state) == ("finetune", "waiting")
