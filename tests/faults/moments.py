@@ -134,12 +134,12 @@ def _counted(at: Callable[[int], Any], end: Callable[[int], Any] = lambda calls:
 
 def tell_steps(into: Path) -> None:
     """Write each optimizer step that is done as a line of a file."""
-    _at_steps(lambda number: _append(into, number))
+    at_steps(lambda number: _append(into, number))
 
 
 def wait_at_step(step: int, told: Path, go: Path) -> None:
     """After an optimizer step say so by the file `told`, and wait for the file `go`; the lease is renewed meanwhile."""
-    _at_steps(lambda number: _wait(told, go) if number == step else None)
+    at_steps(lambda number: _wait(told, go) if number == step else None)
 
 
 def wait(moment: Moment, told: Path, go: Path) -> None:
@@ -154,7 +154,8 @@ def _wait(told: Path, go: Path) -> None:
         time.sleep(0.05)
 
 
-def _at_steps(happens: Callable[[int], None]) -> None:
+def at_steps(happens: Callable[[int], None]) -> None:
+    """Have it happen after each optimizer step, with its number."""
     from skillsengine.pipeline.execute import Reporter
 
     call = Reporter.__call__

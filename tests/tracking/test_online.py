@@ -65,6 +65,19 @@ def test_a_retry_goes_on_in_the_same_run(received: Received, tmp_path: Path) -> 
     assert [moment["_step"] for _, moment in sorted(run["history"].items())] == [1, 2, 3, 4]
 
 
+def test_a_table_asks_the_server_nothing(received: Received, tmp_path: Path) -> None:
+    """W&B's own question would hold a training for 20 seconds at each evaluation, where the server has gone."""
+    with opened(tmp_path / "home", "finetune") as tracker:
+        for step in (1, 2):
+            tracker.table("sample_predictions", ["step", "ad"], [[step, "an ad"]], step)
+    assert "ArtifactType" not in received.asked and "CommitArtifact" in received.asked
+    (told,) = received.runs.values()
+    moments = [moment for _, moment in sorted(told["history"].items())]
+    assert [moment["_step"] for moment in moments if "sample_predictions" in moment] == [1, 2]
+    tables = [each for each in received.artifacts.values() if each["type"] == "run_table"]
+    assert [each["committed"] for each in tables] == [True, True]
+
+
 def test_a_server_that_goes_away_costs_a_bounded_wait_and_what_was_not_sent_waits(
     received: Received, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

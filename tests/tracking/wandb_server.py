@@ -35,6 +35,8 @@ class Received:
     linked: list[tuple[str, str, tuple[str, ...]]] = field(default_factory=list)
     """(project, collection, aliases)."""
     files: dict[str, bytes] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+    """Names of the queries, in their order."""
     refuse: int | None = None
     """Status that answers everything, if any."""
 
@@ -80,6 +82,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self._answer({"errors": [{"message": f"this server knows no {found and found[1]}"}]}, 400)
             else:
                 with self.server.one_at_a_time:
+                    received.asked.append(answer.__name__.removeprefix("on_"))
                     told = answer(asked.get("variables") or {})
                 self._answer({"data": told})
         elif self.path.endswith("/file_stream"):
