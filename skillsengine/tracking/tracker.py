@@ -21,7 +21,7 @@ from typing import Any, Self
 from skillsengine.spec.schema import Tracking
 from skillsengine.storage.artifact import Artifact
 from skillsengine.tracking import lineage
-from skillsengine.tracking.helper import forget, given_up_after
+from skillsengine.tracking.helper import forget, given_up_after, require_sent
 from skillsengine.tracking.kept import end_note, free_id, write_note
 from skillsengine.tracking.server import mode_of, probe, server_address
 
@@ -148,6 +148,8 @@ class Tracker:
         def end(run: Any) -> None:
             with given_up_after(FINISH_SECONDS + _GRACE):
                 run.finish(int(failed))
+            if self.mode == "online" and folder is not None:
+                require_sent(folder)
 
         self._try(
             f"the last uploads (kept in {folder}; `skillsengine sync` sends them)",
