@@ -305,7 +305,7 @@ def _init(
     )
     # Before each table W&B asks its server for the type of the table's own artifact. Where the server is gone it waits for 20
     # seconds, goes on and tells nobody: a training would lose as much at each evaluation.
-    run._assert_can_log_artifact = lambda artifact: None  # type: ignore[method-assign]
+    run._assert_can_log_artifact = lambda artifact: None  # type: ignore[method-assign, unused-ignore]
     write_note(Path(run.settings.sync_dir), name=stage, group=group, project=tracking.project)
     return run
 
