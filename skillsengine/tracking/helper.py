@@ -16,7 +16,7 @@ import psutil
 
 log = logging.getLogger(__name__)
 _NAME = "wandb-core"
-_FATAL = '"level":"ERROR+4"'
+_GIVEN_UP = ("filestream: fatal error", "sender: failed to log artifact")
 
 
 class HelperGivenUp(Exception):
@@ -24,20 +24,23 @@ class HelperGivenUp(Exception):
 
 
 class Refused(Exception):
-    """The server has refused what the helper sent, such as after a key was revoked. What it wrote is kept."""
+    """The server has refused what the helper sent, and the helper says nothing of it. What it wrote is kept."""
 
 
-def require_accepted(run: Path) -> None:
-    """Raise Refused where the server has refused what was sent of the run in that folder.
-
-    The helper sends nothing more then, and ends without an error; only its log tells.
-    """
-    told = run / "logs" / "debug-internal.log"
+def require_sent(folder: Path) -> None:
+    """Raise Refused where the helper's own log of an ended run, in the run's `folder`, tells that it gave something up: with a
+    key that is refused in mid-run it ends as if all had been sent. Raises OSError."""
+    told = folder / "logs" / "debug-internal.log"
     if not told.is_file():
         return
-    for line in told.read_text(encoding="utf-8", errors="replace").splitlines():
-        if _FATAL in line:
-            raise Refused(str(json.loads(line)["msg"]).partition(" url=")[0])
+    with told.open(encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            try:
+                message = str(json.loads(line)["msg"])
+            except (ValueError, KeyError, TypeError):
+                continue  # cut off, or not one of its records
+            if message.startswith(_GIVEN_UP):
+                raise Refused(message)
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from typing import Any, Self
 from skillsengine.spec.schema import Tracking
 from skillsengine.storage.artifact import Artifact
 from skillsengine.tracking import lineage
-from skillsengine.tracking.helper import forget, given_up_after, require_accepted
+from skillsengine.tracking.helper import forget, given_up_after, require_sent
 from skillsengine.tracking.kept import end_note, free_id, write_note
 from skillsengine.tracking.server import mode_of, probe, server_address
 
@@ -151,7 +151,7 @@ class Tracker:
             with given_up_after(self._longest_end()):
                 run.finish(int(failed))
             if self.mode == "online" and folder is not None:
-                require_accepted(folder)
+                require_sent(folder)
 
         self._try(
             f"the last uploads (kept in {folder}; `skillsengine sync` sends them)",
