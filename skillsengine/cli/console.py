@@ -25,8 +25,9 @@ from skillsengine.storage.catalog import CatalogError, CatalogUnavailable, Lease
 from skillsengine.storage.store import StoreError
 from skillsengine.tracking.hub import PushError
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+# Without emoji, whose table would be a file to open where no more can be opened; and a text stays as it is.
+out = Console(highlight=False, soft_wrap=True, emoji=False)
+err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 USER_ERRORS: tuple[type[Exception], ...] = (
     SettingsError,
@@ -65,7 +66,7 @@ def print_table(table: RenderableType, console: Console = out) -> None:
 
 def print_whole(drawing: RenderableType, console: Console = out) -> None:
     """Print lines as long as they are, in a terminal too, which wraps them: a path that is cut off cannot be copied."""
-    Console(highlight=False, soft_wrap=True, width=_WIDE, stderr=console.stderr).print(drawing)
+    Console(highlight=False, soft_wrap=True, emoji=False, width=_WIDE, stderr=console.stderr).print(drawing)
 
 
 def settings_for(spec: Path | None = None) -> Settings:

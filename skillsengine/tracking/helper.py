@@ -5,19 +5,42 @@ W&B's own time-out for the end of a run does not hold while an artifact cannot b
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import psutil
 
 log = logging.getLogger(__name__)
 _NAME = "wandb-core"
+_GIVEN_UP = ("filestream: fatal error", "sender: failed to log artifact")
 
 
 class HelperGivenUp(Exception):
     """The helper did not end its work in time and was killed. What it wrote is kept."""
+
+
+class Refused(Exception):
+    """The server has refused what the helper sent, and the helper says nothing of it. What it wrote is kept."""
+
+
+def require_sent(folder: Path) -> None:
+    """Raise Refused where the helper's own log of an ended run, in the run's `folder`, tells that it gave something up: with a
+    key that is refused in mid-run it ends as if all had been sent. Raises OSError."""
+    told = folder / "logs" / "debug-internal.log"
+    if not told.is_file():
+        return
+    with told.open(encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            try:
+                message = str(json.loads(line)["msg"])
+            except (ValueError, KeyError, TypeError):
+                continue  # cut off, or not one of its records
+            if message.startswith(_GIVEN_UP):
+                raise Refused(message)
 
 
 @contextmanager

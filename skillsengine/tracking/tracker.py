@@ -21,7 +21,7 @@ from typing import Any, Self
 from skillsengine.spec.schema import Tracking
 from skillsengine.storage.artifact import Artifact
 from skillsengine.tracking import lineage
-from skillsengine.tracking.helper import forget, given_up_after
+from skillsengine.tracking.helper import forget, given_up_after, require_sent
 from skillsengine.tracking.kept import end_note, free_id, write_note
 from skillsengine.tracking.server import mode_of, probe, server_address
 
@@ -36,6 +36,8 @@ FLUSH_SECONDS = 2.0
 REGISTRY = "wandb-registry-model"
 """W&B's registry of models, which every organization has."""
 _GRACE = 10.0
+_AWAY_SECONDS = 10.0
+"""Longest wait for the end of a run whose server does not answer then: its log is written meanwhile, and is sent later."""
 _PATIENCE = 5.0
 """Seconds after which a call that failed is taken for one that waited: W&B gives up after about 20."""
 _MOST_GROUP, _MOST_TAG = 128, 64  # longer ones are refused by the server
@@ -146,8 +148,10 @@ class Tracker:
         folder, before = self.folder, set(self._lost)
 
         def end(run: Any) -> None:
-            with given_up_after(FINISH_SECONDS + _GRACE):
+            with given_up_after(self._longest_end()):
                 run.finish(int(failed))
+            if self.mode == "online" and folder is not None:
+                require_sent(folder)
 
         self._try(
             f"the last uploads (kept in {folder}; `skillsengine sync` sends them)",
@@ -161,6 +165,15 @@ class Tracker:
         if self._restore:
             self._restore()
             self._restore = None
+
+    def _longest_end(self) -> float:
+        """Seconds to wait for the last uploads."""
+        if self.mode == "online":
+            try:
+                probe(server_address())
+            except ConnectionError:
+                return _AWAY_SECONDS
+        return FINISH_SECONDS + _GRACE
 
     def __enter__(self) -> Self:
         return self

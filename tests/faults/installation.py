@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import pickle
 import signal
-import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -59,46 +56,13 @@ class Ended:
     """Output and errors."""
 
 
-class Fresh:
-    """A process that is no fork: the loader of libraries has read its environment. As multiprocessing's, as far as used."""
-
-    def __init__(self, work: tuple[Any, ...], env: Mapping[str, str]) -> None:
-        program = "import pickle, sys; work, *rest = pickle.loads(bytes.fromhex(sys.argv[1])); work(*rest)"
-        told = pickle.dumps((_child, *work)).hex()
-        self._process = subprocess.Popen([sys.executable, "-c", program, told], env=dict(env))
-        self.pid = self._process.pid
-
-    @property
-    def exitcode(self) -> int | None:
-        return self._process.poll()
-
-    def is_alive(self) -> bool:
-        return self._process.poll() is None
-
-    def join(self, seconds: float | None = None) -> None:
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(seconds)
-
-    def kill(self) -> None:
-        self._process.kill()
-
-
 class Child:
     """`skillsengine WORDS...` in a process of its own."""
 
-    def __init__(
-        self,
-        work: Callable[[], None],
-        log: Path,
-        env: Mapping[str, str],
-        happens: Sequence[Happens],
-        fresh: bool = False,
-    ) -> None:
+    def __init__(self, work: Callable[[], None], log: Path, env: Mapping[str, str], happens: Sequence[Happens]) -> None:
         self.log = log
-        told = (work, log, dict(env), tuple(happens))
-        self.process: Any = Fresh(told, env) if fresh else _server.Process(target=_child, args=told)
-        if not fresh:
-            self.process.start()
+        self.process = _server.Process(target=_child, args=(work, log, dict(env), tuple(happens)))
+        self.process.start()
 
     @property
     def pid(self) -> int:
@@ -192,18 +156,18 @@ class Installation:
         own = {"SKILLSENGINE_PROJECT": str(self.project), "SKILLSENGINE_HOME": str(self.home), "COLUMNS": "500"}
         return {**os.environ, **own, **self.env}
 
-    def start(self, *words: str, happens: Sequence[Happens] = (), fresh: bool = False) -> Child:
+    def start(self, *words: str, happens: Sequence[Happens] = ()) -> Child:
         """Begin `skillsengine WORDS...`."""
-        return self._child(partial(_command, *words), happens, fresh)
+        return self._child(partial(_command, *words), happens)
 
-    def start_stages(self, run_id: str, *stages: str, happens: Sequence[Happens] = (), fresh: bool = False) -> Child:
+    def start_stages(self, run_id: str, *stages: str, happens: Sequence[Happens] = ()) -> Child:
         """Begin these stages of the run of that id, which another process may be at work on."""
-        return self._child(partial(_stages, self.project, run_id, *stages), happens, fresh)
+        return self._child(partial(_stages, self.project, run_id, *stages), happens)
 
-    def _child(self, work: Callable[[], None], happens: Sequence[Happens], fresh: bool) -> Child:
+    def _child(self, work: Callable[[], None], happens: Sequence[Happens]) -> Child:
         self.logs += 1
         log = self.project / f"command-{self.logs}.log"
-        return Child(work, log, self.environment, [partial(moments.tell_steps, self.steps_file), *happens], fresh)
+        return Child(work, log, self.environment, [partial(moments.tell_steps, self.steps_file), *happens])
 
     def run(self, *happens: Happens, seconds: float = 600) -> Ended:
         """`skillsengine run` of the spec, to its end."""

@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -192,3 +193,30 @@ def no_more_files(moment: Moment) -> None:
     """The process may open no file any more; what is open stays."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     moment.then(lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard)))
+
+
+def move_clock(by: Path) -> None:
+    """The clock that the product reads is away from the machine's by as many seconds as the file says at that moment. The
+    monotonic one goes on as ever."""
+    from skillsengine.pipeline import execute
+    from skillsengine.storage import database
+
+    real = time.time
+
+    def offset() -> float:
+        return float(by.read_text())
+
+    class Moved(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
+            return datetime.now(tz) + timedelta(seconds=offset())
+
+    time.time = lambda: real() + offset()
+    database.datetime = execute.datetime = Moved  # type: ignore[misc,attr-defined]
+
+
+def jump(by: Path, seconds: float) -> None:
+    """From now on it is away by so much."""
+    beside = by.with_suffix(".new")
+    beside.write_text(str(seconds))
+    beside.replace(by)

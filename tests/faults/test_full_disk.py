@@ -38,17 +38,17 @@ def full(installation: Installation, moment: Moment, disk: Path, *words: str) ->
     return ended
 
 
-@pytest.mark.parametrize(
-    ("moment", "said"),
-    [
-        (Moment("skillsengine.stages.format:run"), ARTIFACT),
-        (Moment("skillsengine.stages.checkpoints:Checkpoints.write", 2), CHECKPOINT),
-        (Moment("skillsengine.stages.finetune:save_adapter"), CHECKPOINT),
-        (Moment(f"{STORE}:Store.publish", 5), ARTIFACT),
-        (Moment("skillsengine.stages.register:run"), ARTIFACT),
-    ],
-    ids=lambda value: str(value) if isinstance(value, Moment) else "",
-)
+WRITING = {
+    Moment("skillsengine.stages.format:run"): ARTIFACT,
+    Moment("skillsengine.stages.checkpoints:Checkpoints.write", 2): CHECKPOINT,
+    Moment("skillsengine.stages.finetune:save_adapter"): CHECKPOINT,
+    Moment(f"{STORE}:Store.publish", 5): ARTIFACT,
+    Moment(f"{STORE}:Store.publish", 9): ARTIFACT,
+}
+"""What is written next -> what the error says. The fifth artifact is the adapter, the ninth the version."""
+
+
+@pytest.mark.parametrize(("moment", "said"), WRITING.items(), ids=map(str, WRITING))
 def test_of_the_store(installation: Installation, whole: Whole, small_disk: Path, moment: Moment, said: str) -> None:
     installation.home = small_disk / "home"
     installation.env = {"SKILLSENGINE_CATALOG": f"sqlite:///{installation.project}/catalog.db"}

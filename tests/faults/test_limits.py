@@ -2,59 +2,38 @@
 
 from __future__ import annotations
 
-import glob
 from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.faults.installation import Installation, Whole, check, until_true
-from tests.faults.moments import Moment, no_more_files, wait_at_step
+from tests.faults.moments import Moment, jump, move_clock, no_more_files, wait_at_step
 from tests.faults.recorded import Row, keep
 
 pytestmark = pytest.mark.nightly
 
-
-class Clock:
-    """The clock of processes that are started with `env`, by libfaketime. The monotonic one goes on as ever."""
-
-    def __init__(self, folder: Path) -> None:
-        found = glob.glob("/usr/lib/*/faketime/libfaketime.so.1")  # noqa: PTH207 - no folder to begin at
-        if not found:
-            pytest.skip("the clock cannot be moved here (apt-get install faketime)")
-        self._file = folder / "clock"
-        self.jump("+0")
-        self.env = {
-            "LD_PRELOAD": found[0],
-            "FAKETIME_TIMESTAMP_FILE": str(self._file),
-            "FAKETIME_NO_CACHE": "1",
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-            "DONT_FAKE_MONOTONIC": "1",
-        }
-
-    def jump(self, offset: str) -> None:
-        """Away from the real time by so much from now on: `+1d`, `-2h`."""
-        beside = self._file.with_suffix(".new")
-        beside.write_text(f"{offset}\n")
-        beside.replace(self._file)
+DAY = 24 * 3600
 
 
 @pytest.fixture
-def clock(tmp_path: Path) -> Clock:
-    return Clock(tmp_path)
+def clock(tmp_path: Path) -> Path:
+    """The file by which the clock of children is moved."""
+    file = tmp_path / "clock"
+    file.write_text("0")
+    return file
 
 
 def test_a_clock_that_jumps_in_mid_training(
-    installation: Installation, whole: Whole, clock: Clock, tmp_path: Path
+    installation: Installation, whole: Whole, clock: Path, tmp_path: Path
 ) -> None:
     """A day on, a day back, and right again, each before a checkpoint."""
-    installation.env = clock.env
-    jumps = {3: "+1d", 6: "-1d", 10: "+0"}
+    jumps = {3: DAY, 6: -DAY, 10: 0}
     waits = [partial(wait_at_step, step, tmp_path / f"at-{step}", tmp_path / f"go-{step}") for step in jumps]
-    child = installation.start("run", str(installation.spec), happens=waits, fresh=True)
+    child = installation.start("run", str(installation.spec), happens=[partial(move_clock, clock), *waits])
     for step, offset in jumps.items():
         until_true((tmp_path / f"at-{step}").exists, child)
-        clock.jump(offset)
+        jump(clock, offset)
         (tmp_path / f"go-{step}").touch()
     ended = child.ended()
     assert ended.code == 0, ended.said
@@ -62,21 +41,19 @@ def test_a_clock_that_jumps_in_mid_training(
     keep(Row("the clock jumps a day on, a day back, and right again", told, check(installation, whole, at_most=0)))
 
 
-def test_a_clock_that_jumps_on_under_a_lease(
-    installation: Installation, whole: Whole, clock: Clock, tmp_path: Path
+def test_a_host_whose_clock_is_a_day_ahead(
+    installation: Installation, whole: Whole, clock: Path, tmp_path: Path
 ) -> None:
-    """To a second copy the lease of the first, which is alive, is over."""
+    """To a second copy there the lease of the first, which is alive, is over."""
     prepared = installation.start_stages("r", "format", "profile").ended()
     assert prepared.code == 0, prepared.said
-    installation.env = clock.env
     at, go = tmp_path / "at", tmp_path / "go"
-    first = installation.start_stages("r", "finetune", happens=[partial(wait_at_step, 6, at, go)], fresh=True)
+    first = installation.start_stages("r", "finetune", happens=[partial(wait_at_step, 6, at, go)])
     until_true(at.exists, first)
-    clock.jump("+1d")
+    jump(clock, DAY)
     at_work, finish = tmp_path / "at-work", tmp_path / "finish"
-    second = installation.start_stages(
-        "r", "finetune", happens=[partial(wait_at_step, whole.steps, at_work, finish)], fresh=True
-    )
+    ahead = [partial(move_clock, clock), partial(wait_at_step, whole.steps, at_work, finish)]
+    second = installation.start_stages("r", "finetune", happens=ahead)
     until_true(at_work.exists, second)
     go.touch()
     lost = first.ended()
@@ -87,7 +64,13 @@ def test_a_clock_that_jumps_on_under_a_lease(
     again = installation.run()
     assert again.code == 0 and "finetune cached" in again.said, again.said
     told = "the second copy takes over; the first stops before it writes, and says why"
-    keep(Row("the clock jumps a day on, so that a live lease seems over", told, check(installation, whole)))
+    keep(
+        Row(
+            "the clock of a second host is a day ahead, so that a live lease seems over",
+            told,
+            check(installation, whole),
+        )
+    )
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,7 @@ def test_a_folder_that_may_not_be_written(installation: Installation, whole: Who
         mounted(small_disk, "rw")
     assert refused.code == 1 and "Traceback" not in refused.said, refused.said
     said = f"could not be made: {small_disk}/store may not be written: Read-only file system ({small_disk}/store/"
-    assert said in refused.said and "mount it to be written, or let SKILLSENGINE_STORE" in refused.said, refused.said
+    assert said in refused.said and "mount it to be written, or let SKILLSENGINE_HOME" in refused.said, refused.said
     again = installation.run()
     assert again.code == 0, again.said
     told = "the error names it; what was made is still read; written again, the same command goes on"

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -16,6 +17,7 @@ from skillsengine.tracking import tracker as tracking
 from skillsengine.tracking.kept import kept_runs
 from skillsengine.tracking.tracker import Tracker, open_tracker
 from tests.tracking.artifacts import make_artifact
+from tests.tracking.door import door_to
 from tests.tracking.wandb_server import Received, wandb_server
 
 
@@ -98,3 +100,36 @@ def test_a_server_that_goes_away_costs_a_bounded_wait_and_what_was_not_sent_wait
     received.refuse = None
     with opened(tmp_path / "home", "evaluate", "next") as tracker:
         assert tracker.mode == "online", "the next run of this process has a helper again"
+
+
+def test_the_end_of_a_run_whose_server_has_gone_takes_no_two_minutes(
+    received: Received, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(tracking, "_AWAY_SECONDS", 1.0)
+    with door_to(int(urlsplit(received.url).port or 0)) as door:
+        monkeypatch.setenv("WANDB_BASE_URL", door.url)
+        received.url = door.url
+        with opened(tmp_path / "home", "finetune") as tracker:
+            assert tracker.mode == "online"
+            door.go_away()
+            tracker.log({"train/loss": 1.0}, step=1)
+    assert caplog.messages[-1].endswith("not sent; the stage goes on. HelperGivenUp: no end after 1 s")
+    (kept,) = kept_runs(tmp_path / "home")
+    assert (kept.name, kept.state) == ("finetune", "waiting")
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_what_is_refused_waits(
+    received: Received, tmp_path: Path, caplog: pytest.LogCaptureFixture, status: int
+) -> None:
+    """W&B takes a refusal for the end of it: its helper sends nothing more, and ends as if all had been sent."""
+    with opened(tmp_path / "home", "finetune") as tracker:
+        tracker.log({"train/loss": 1.0}, step=1)
+        received.refuse = status
+        tracker.log({"train/loss": 0.5}, step=2)
+    assert (
+        f"sends them) not sent; the stage goes on. Refused: filestream: fatal error: filestream: failed to upload: {status} "
+        in (caplog.messages[-1])
+    )
+    (kept,) = kept_runs(tmp_path / "home")
+    assert (kept.name, kept.state) == ("finetune", "waiting")
