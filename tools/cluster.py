@@ -356,7 +356,8 @@ def main() -> None:
     words = parser.parse_args()
     words.folder.mkdir(parents=True, exist_ok=True)
     try:
-        cluster = Cluster(words.folder, packages=login_packages(words.folder / "fab"))
+        starts = words.what in ("up", "demo")
+        cluster = Cluster(words.folder, packages=login_packages(words.folder / "fab") if starts else None)
         if words.what == "down":
             cluster.down()
         elif words.what == "status":

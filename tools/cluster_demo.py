@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import sys
 
+from skillsengine.airflow.client import AirflowError
 from skillsengine.cli.demo import run_demo_on
 from skillsengine.settings import load_settings
 
 
 def main() -> None:
     (address,) = sys.argv[1:]
-    run_demo_on(lambda: address, load_settings())
+    try:
+        run_demo_on(lambda: address, load_settings())
+    except AirflowError as error:
+        sys.exit(f"demo: {error}")
 
 
 if __name__ == "__main__":

@@ -94,7 +94,8 @@ class ObjectStore(Store):
         return Artifact(entry / "files", manifest, files)
 
     def publish(self, building: Path, manifest: Manifest) -> Artifact:
-        """As `Store.publish`: the files go up, then the manifest, unless there is one by now. The folder stays in the cache."""
+        """As `Store.publish`: the files go up, then the manifest, unless there is one by now. What a killed attempt had sent
+        goes. The folder stays in the cache."""
         key = self._key(manifest.stage, manifest.digest)
         manifest = sealed(building, manifest)
         if (existing := self.get(manifest.stage, manifest.digest)) is not None:
@@ -113,6 +114,10 @@ class ObjectStore(Store):
                 self.bucket.delete(sorted(keys.keys() - theirs))
                 return existing
             self.bucket.write(f"{key}/{MANIFEST}", text)
+        # Only now: before, an attempt that still sends might win, and what it had sent would be missing.
+        there = (found.key for found in self.bucket.list(f"{key}/"))
+        if strays := sorted(at for at in there if at not in keys and at != f"{key}/{MANIFEST}"):
+            self.bucket.delete(strays)
         artifact = self._artifact(manifest)
         if isinstance(artifact.files, FetchedFiles):
             artifact.files.adopt(building)

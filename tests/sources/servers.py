@@ -28,6 +28,7 @@ import pytest
 import s3fs
 from botocore.config import Config
 
+from skillsengine.airflow.process import die_with_parent
 from skillsengine.sources import objects
 from skillsengine.storage.catalog import Catalog
 from tests.sources.front import Front, front_of
@@ -45,7 +46,7 @@ def moto_port() -> Iterator[int]:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=die_with_parent)
     try:
         until = time.monotonic() + 60
         while server.poll() is None and time.monotonic() < until:

@@ -91,6 +91,17 @@ def test_of_two_that_publish_at_once_the_first_wins_and_stays_whole(in_bucket: I
     assert got(in_bucket.elsewhere()).file("metrics.jsonl").read_text() == "2"
 
 
+def test_what_a_killed_attempt_had_sent_goes_with_the_next_ones_publishing(in_bucket: InBucket) -> None:
+    """Its bytes differ, in a time that it tells, say: under their own sha256 they would stay for good."""
+    stray = f"artifacts/finetune/{ONE[:2]}/{ONE}/{'e' * 64}/metrics.jsonl"
+    in_bucket.store.bucket.write(stray, b"half")
+    (left,) = in_bucket.store.leftovers()
+    assert left.digest == ONE
+    artifact = publish(in_bucket.store)
+    assert not in_bucket.store.bucket.has(stray)
+    assert in_bucket.store.verify(artifact) == [] and list(in_bucket.store.leftovers()) == []
+
+
 def test_a_server_without_conditional_writes_keeps_the_first_too(in_bucket: InBucket, quick: None) -> None:
     bucket, front = in_bucket.store.bucket, in_bucket.s3.front
 

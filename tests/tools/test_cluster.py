@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import PROJECT
+from tests.e2e.conftest import free_port
 from tools.cluster import AIRFLOW, PARTS, SECOND, Cluster
 from tools.composed import read_services
 
@@ -59,3 +63,15 @@ def test_a_second_worker_is_the_first_ones_service_in_a_folder_of_its_own(cluste
     for second, service in SECOND.items():
         one, other = cluster.environment(service), cluster.environment(second)
         assert {name for name in one if one[name] != other[name]} == {"AIRFLOW_HOME"}
+
+
+@pytest.mark.nightly
+def test_the_demo_plans_with_the_clusters_store_and_asks_its_airflow(tmp_path: Path) -> None:
+    """As far as it comes without one; `python -m tools.cluster demo` runs it to its end."""
+    address = f"http://127.0.0.1:{free_port()}"
+    env = os.environ | {"SKILLSENGINE_PROJECT": str(PROJECT), "SKILLSENGINE_HOME": str(tmp_path)}
+    command = [sys.executable, "-m", "tools.cluster_demo", address]
+    done = subprocess.run(command, env=env, cwd=PROJECT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 1
+    assert "job-skills-demo: " in done.stdout and "steps to run, the rest is cached" in done.stdout
+    assert done.stderr.startswith(f"demo: Airflow at {address}: GET /api/v2/dags/job-skills-demo: no answer")

@@ -13,6 +13,7 @@ from datetime import datetime
 
 import psutil
 
+from skillsengine.airflow.client import AirflowError
 from skillsengine.storage.catalog import Catalog, CatalogUnavailable
 from skillsengine.storage.object_store import ObjectStore
 from skillsengine.storage.opening import open_store
@@ -22,10 +23,12 @@ from tools.cluster import PARTS, SECOND, Cluster
 
 EVERY = 8
 """Optimizer steps from one checkpoint to the next."""
-LENGTHS = {"long": 80, "longer": 240}
+LENGTHS = {"long": 80, "longer": 480}
 """Spec -> the optimizer steps of its training."""
 TASK = "airflow worker -- "
 """How Airflow names the process in which a task's code runs; its parent is the task's supervisor."""
+RESTARTED = ("api-server", "scheduler", "dag-processor", "triggerer")
+"""Parts that compose.yaml's `restart: unless-stopped` is needed for."""
 _ALONE: dict[str, dict[str, str]] = {}
 _STEP = re.compile(r"step (\d+)/")
 
@@ -61,6 +64,8 @@ class Training:
     at_most: int = EVERY
     """Steps that may be done twice."""
     seconds: float = field(default=0.0, init=False)
+    restarted: list[str] = field(default_factory=list, init=False)
+    """Parts that had ended by themselves, and were started again."""
 
     @functools.cached_property
     def catalog(self) -> Catalog:
@@ -106,8 +111,8 @@ class Training:
 
         `moved`: the training ended on another machine than it began on.
         """
-        run = self.running.platform.finish(self.name, self.run_id, 2400)
-        assert run["state"] == "success", self.running.platform.states(self.name, self.run_id)
+        state = wait_for(f"the end of {self.run_id}", self._ended, 2400)
+        assert state == "success", self.running.platform.states(self.name, self.run_id)
         versions = self.running.versions(self.name)
         assert [version.number for version in versions] == list(range(1, self.versions_before + 2))
         latest = max(versions, key=lambda version: version.number)
@@ -126,14 +131,24 @@ class Training:
         assert repeated <= self.at_most, f"went on after step {resumed}, had been at step {self.before.step}"
         return tries, repeated
 
+    def _ended(self) -> str | None:
+        """The run's state once it is over. Parts that have ended meanwhile are started again, as Docker does it."""
+        for part in RESTARTED:
+            if not self.running.cluster.running(part):
+                self.restarted.append(part)
+                self.running.cluster.start(part)
+        with contextlib.suppress(AirflowError):  # Airflow's own database may be away
+            run = self.running.client.run(self.name, self.run_id)
+            return str(run["state"]) if run and run["state"] in ("success", "failed") else None
+        return None
+
     def _nothing_is_left(self, moved: bool) -> None:
         running, store = self.running, open_store(self.running.settings)
         assert isinstance(store, ObjectStore)
         left = list(store.leftovers())
         if moved:
-            # The machine that it has left does not hear of its end; housekeeping removes them there.
-            here = (store.root / "checkpoints").glob("*")
-            assert [each.name for each in left] == [f"checkpoints/{path.name}" for path in here] != []
+            # The machine that it has left does not hear of its end; housekeeping removes there what nobody goes on from.
+            assert left and [each.name for each in left if not (store.root / each.name).exists()] == [], "in the bucket"
             for each in left:
                 each.remove()
         else:
