@@ -65,9 +65,9 @@ def test_of_the_store(installation: Installation, whole: Whole, small_disk: Path
 @pytest.mark.parametrize(
     "moment",
     [
-        Moment("skillsengine.storage.catalog:Catalog.start_step", 5),
+        Moment("skillsengine.storage.patient:PatientCatalog.start_step", 5),
         Moment("skillsengine.stages.checkpoints:Checkpoints.write", 2),
-        Moment("skillsengine.storage.catalog:Catalog.publish_version"),
+        Moment("skillsengine.storage.patient:PatientCatalog.publish_version"),
     ],
     ids=str,
 )

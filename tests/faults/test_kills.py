@@ -15,6 +15,8 @@ from tests.faults.recorded import Row, keep
 pytestmark = pytest.mark.nightly
 
 STORE, RUN, CATALOG = "skillsengine.storage.store", "skillsengine.pipeline.run", "skillsengine.storage.catalog"
+WORKING = "skillsengine.storage.patient:PatientCatalog"
+"""The catalog of a run that is under way."""
 GOES_ON = "the same command goes on, and ends as if nothing had been"
 BORDERS = [
     Moment(f"{CATALOG}:Catalog.pin_run", after=True),
@@ -24,9 +26,9 @@ BORDERS = [
     Moment("skillsengine.stages.finetune:save_adapter", after=True),
     Moment(f"{STORE}:Store._rename", 5),
     Moment(f"{STORE}:Store._rename", 5, after=True),
-    Moment(f"{CATALOG}:Catalog.record_artifact", 5, after=True),
+    Moment(f"{WORKING}.record_artifact", 5, after=True),
     Moment(f"{STORE}:Store.link_version"),
-    Moment(f"{CATALOG}:Catalog.publish_version", after=True),
+    Moment(f"{WORKING}.publish_version", after=True),
     Moment("skillsengine.cli.runs:finish_run"),
 ]
 """A format, the training and an evaluation begin; the rest is within and between them."""
