@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from skillsengine.airflow.compile import compile_experiments
 from tests.airflow.support import write_spec
 
@@ -51,5 +53,6 @@ def test_parsing_a_compiled_file_is_light_and_reads_no_yaml(tmp_path: Path) -> N
     )
 
 
+@pytest.mark.nightly
 def test_the_housekeeping_dag_is_light(project: Path) -> None:
     see(f"runpy.run_path({str(project / 'dags' / 'housekeeping.py')!r})")

@@ -102,6 +102,7 @@ def test_a_light_command(command: str, said: str, project: Path) -> None:
     assert said in done.stdout
 
 
+@pytest.mark.nightly
 def test_doctor_says_that_no_stage_can_run(project: Path) -> None:
     done = control_python(project, RUN_CLI, "doctor", "experiments/job-skills-demo.yaml")
     assert "worker packages  torch, transformers, " in done.stdout
@@ -110,7 +111,7 @@ def test_doctor_says_that_no_stage_can_run(project: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("command", ["preview", "run --limit 2"])
+@pytest.mark.parametrize("command", [pytest.param("preview", marks=pytest.mark.nightly), "run --limit 2"])
 def test_a_heavy_command_says_what_it_needs(command: str, project: Path) -> None:
     name, *options = command.split()
     done = control_python(project, RUN_CLI, name, "experiments/job-skills-demo.yaml", *options)

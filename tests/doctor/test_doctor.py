@@ -62,6 +62,7 @@ def test_all_is_well(hub: tuple[Path, str], tmp_path: Path) -> None:
     assert lines[-1] == f"{9 + len(VARIABLES)} looked at: 0 problems, 0 warnings, 1 could not be looked at"
 
 
+@pytest.mark.nightly
 def test_a_hub_model_that_is_not_here_yet(hub: tuple[Path, str], tmp_path: Path) -> None:
     done = _run(hub, tmp_path, "doctor", str(_spec(hub[0], "far", base={"model": "org/tiny"})))
     assert done.returncode == 0, done.stdout + done.stderr
@@ -71,6 +72,7 @@ def test_a_hub_model_that_is_not_here_yet(hub: tuple[Path, str], tmp_path: Path)
     assert f"-> pin it: revision: {COMMIT}" in done.stdout
 
 
+@pytest.mark.nightly
 def test_bases_that_cannot_be_had(hub: tuple[Path, str], tmp_path: Path) -> None:
     """In one look: each look starts a process that loads what asks the Hub."""
     expected = {

@@ -55,14 +55,20 @@ def test_a_run_goes_through_and_the_next_one_finds_all_done(platform: Platform) 
     assert len(catalog.versions("whole")) == 1
     print(f"a run of {len(CHAIN)} tasks: {first:.1f} s, all cached: {second:.1f} s")
 
-    # A month that it was not trained on.
+
+@pytest.mark.nightly
+def test_a_month_that_a_version_was_not_trained_on_is_scored(platform: Platform) -> None:
+    platform.add("scored")
+    assert platform.finish("scored", platform.client.trigger("scored"))["state"] == "success"
     write_month(platform.settings.project / "data" / "ads" / "2026-05.jsonl", "2026-05")
     platform.client.trigger(
-        "whole.evaluations", run_id="score", conf={"versions": ["1", "champion"], "partition": "2026-05"}
+        "scored.evaluations", run_id="score", conf={"versions": ["1", "champion"], "partition": "2026-05"}
     )
-    run = platform.finish("whole.evaluations", "score")
-    assert (run["state"], run["note"][:20]) == ("success", "2026-05: whole@1 F1 "), run["note"]
-    cells = [cell for cell in catalog.cells("whole") if cell.partition == "2026-05"]
+    run = platform.finish("scored.evaluations", "score")
+    assert (run["state"], run["note"][:21]) == ("success", "2026-05: scored@1 F1 "), run["note"]
+    cells = [
+        cell for cell in Catalog.open(platform.settings.catalog_url).cells("scored") if cell.partition == "2026-05"
+    ]
     assert sorted(cell.kind for cell in cells) == ["adapter", "base", "lexicon"], "the baselines beside it"
 
 

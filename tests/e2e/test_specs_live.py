@@ -25,6 +25,7 @@ def error_of(platform: Platform, name: str) -> str | None:
     return texts[0] if texts else None
 
 
+@pytest.mark.nightly
 def test_a_new_spec_appears_and_an_edit_is_seen(platform: Platform) -> None:
     platform.write("appears")
     took = [seconds_until("the DAG", lambda: platform.client.dag("appears"))]

@@ -31,6 +31,7 @@ def test_ranks_work_together_and_ask() -> None:
     assert asked == ["one more"]
 
 
+@pytest.mark.nightly
 def test_the_error_of_a_rank_is_raised_here_and_ends_the_others() -> None:
     with pytest.raises(ValueError, match="7 is too much") as caught:
         run_on_ranks(f"{WORK}:fail", 7, count=2, hear=silent)

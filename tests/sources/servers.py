@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -60,6 +61,12 @@ def moto_port() -> Iterator[int]:
     finally:
         server.kill()
         server.wait()
+
+
+@cache
+def _http() -> httpx.Client:
+    """One for all: a client reads the machine's certificates when it is made, which takes 50 ms."""
+    return httpx.Client(trust_env=False)
 
 
 @cache
@@ -124,8 +131,8 @@ def s3(moto_port: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3]:
         try:
             yield S3(front, client, direct)
         finally:
-            httpx.post(f"{direct}/moto-api/reset-auth", content="inf").raise_for_status()
-            httpx.post(f"{direct}/moto-api/reset").raise_for_status()
+            _http().post(f"{direct}/moto-api/reset-auth", content="inf").raise_for_status()
+            _http().post(f"{direct}/moto-api/reset").raise_for_status()
             forget_stores()
 
 
@@ -133,9 +140,9 @@ Place = Any
 """One of S3, GS and Hub: `put(path, body)`, `address(path)`, `front`."""
 
 
-@pytest.fixture(params=["s3", "gs", "hub"])
+@pytest.fixture(params=["s3", pytest.param("gs", marks=pytest.mark.nightly), "hub"])
 def place(request: pytest.FixtureRequest) -> Place:
-    """Each store in turn."""
+    """Each store in turn; Google's by night, what is its own alone is in `bucket` and in tests of it."""
     return request.getfixturevalue(request.param)
 
 
@@ -164,13 +171,13 @@ class GS:
 
     def put(self, key: str, body: bytes | str) -> None:
         url = f"{self.direct}/upload/storage/v1/b/{self.bucket}/o?uploadType=media&name={quote(key, safe='')}"
-        httpx.post(url, content=body, headers={"Content-Type": "application/octet-stream"}).raise_for_status()
+        _http().post(url, content=body, headers={"Content-Type": "application/octet-stream"}).raise_for_status()
 
     def address(self, path: str) -> str:
         return f"gs://{self.bucket}/{path}"
 
     def remove(self, key: str) -> None:
-        httpx.delete(f"{self.direct}/storage/v1/b/{self.bucket}/o/{quote(key, safe='')}").raise_for_status()
+        _http().delete(f"{self.direct}/storage/v1/b/{self.bucket}/o/{quote(key, safe='')}").raise_for_status()
 
     def key_file(self, email: str = "reader@ads.iam.gserviceaccount.com") -> dict[str, str]:
         """The key file of a service account, whose token the door gives out."""
@@ -199,14 +206,26 @@ def _private_key() -> str:
     return key.private_bytes(*form).decode()
 
 
-@pytest.fixture
-def gs(monkeypatch: pytest.MonkeyPatch) -> Iterator[GS]:
-    from gcp_storage_emulator.server import create_server
+@pytest.fixture(scope="module")
+def gs_server() -> Iterator[Any]:
+    """The emulator: it takes a second to stop."""
+    from gcp_storage_emulator import server as emulator
 
+    with pytest.MonkeyPatch.context() as patch:
+        # Its own answers one connection after the other, and waits for one that is kept open and says nothing.
+        patch.setattr(emulator, "server", SimpleNamespace(HTTPServer=ThreadingHTTPServer))
+        server = emulator.create_server("127.0.0.1", 0, in_memory=True, default_bucket="ads")
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
+
+
+@pytest.fixture
+def gs(gs_server: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[GS]:
     _no_other_keys(monkeypatch)
-    server = create_server("127.0.0.1", 0, in_memory=True, default_bucket="ads")
-    server.start()
-    port = server._api._httpd.server_address[1]
+    port = gs_server._api._httpd.server_address[1]
     monkeypatch.setattr(gcsfs.retry, "asyncio", SimpleNamespace(sleep=_at_once))  # its pauses between its own retries
     forget_stores()
     with front_of(("127.0.0.1", port)) as front:
@@ -214,7 +233,7 @@ def gs(monkeypatch: pytest.MonkeyPatch) -> Iterator[GS]:
         try:
             yield GS(front, f"http://127.0.0.1:{port}")
         finally:
-            server.stop()
+            gs_server.wipe(keep_buckets=True)
             forget_stores()
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from tests.pipeline.project import make_project
-from tests.sources.servers import GS, S3, Hub, gs, hub, moto_port, s3
+from tests.sources.servers import GS, S3, Hub, gs, gs_server, hub, moto_port, s3
 from tests.stages.bad_input_cases import Case, all_cases, spec_for
 from tests.stages.bad_input_files import PACKED
 from tests.stages.bad_input_memory import GROWING, Growing, measured
@@ -34,12 +34,14 @@ A packed file (ads.csv.gz) is told as the plain one, but for its name, where it 
 
 
 def _packed(case: Case) -> str | None:
-    """The packed format that stands for all of them."""
+    """The packed format that stands for all of them, where the case is of no plain one."""
+    if any(kind not in PACKED for kind in case.readers):
+        return None
     return next((kind for kind in ("csv.gz", "jsonl.gz", "json.gz") if kind in case.readers), None)
 
 
 CASES = [
-    # Of the packed formats one a case: what is inside goes to the same reader.
+    # Packed ones by night: what is inside goes to the same reader.
     pytest.param(
         case,
         kind,
@@ -51,7 +53,7 @@ CASES = [
 ]
 GROWTH = 100
 """MB by which a run may grow over a run of ten ads: the longest row is 16 MB, and is held as bytes, as text and as values."""
-__all__ = ["gs", "hub", "moto_port", "s3"]
+__all__ = ["gs", "gs_server", "hub", "moto_port", "s3"]
 WRITES = os.environ.get("GOLDEN") == "write"
 
 

@@ -72,10 +72,10 @@ def _training(folder: Path, checkpoint_steps: int, accumulated: int = 1) -> Trai
     ("checkpoint_steps", "stopped_at", "resumed_from", "accumulated"),
     [
         (4, 6, 4, 1),  # the checkpoint is the end of an epoch, whose evaluation must be in the log once
-        (4, 6, 4, 2),
-        (7, 9, 7, 1),  # neither logging step nor end of an epoch
+        pytest.param(4, 6, 4, 2, marks=pytest.mark.nightly),
+        pytest.param(7, 9, 7, 1, marks=pytest.mark.nightly),  # neither logging step nor end of an epoch
         (7, 9, 7, 2),
-        (1, 12, 11, 1),
+        pytest.param(1, 12, 11, 1, marks=pytest.mark.nightly),
         (5, 3, 0, 1),  # no checkpoint yet
     ],
 )
