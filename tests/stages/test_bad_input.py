@@ -7,6 +7,8 @@ difference with the eyes of the person who made the mistake.
 
 from __future__ import annotations
 
+import fcntl
+import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -141,8 +143,16 @@ def _grown(tmp_path_factory: pytest.TempPathFactory, sizes: list[tuple[Growing, 
 
 @pytest.fixture(scope="module")
 def grown(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Mapping[str, Any]]:
-    """What became of the files that grow beyond the bounds."""
-    return _grown(tmp_path_factory, [(each, each.size) for each in GROWING])
+    """What became of the files that grow beyond the bounds: measured by the first worker of a session that comes here."""
+    place = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        place = place.parent
+    found = place / "grown.json"
+    with (place / "grown.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not found.exists():
+            found.write_text(json.dumps(_grown(tmp_path_factory, [(each, each.size) for each in GROWING])))
+    return dict(json.loads(found.read_text()))
 
 
 @pytest.fixture(scope="module")
