@@ -37,6 +37,7 @@ from tools.cluster_machine import (
 from tools.composed import Service, read_services
 
 PROJECT = Path(__file__).resolve().parent.parent
+FOLDER = PROJECT / ".skillsengine" / "cluster"
 AIRFLOW = ("api-server", "scheduler", "dag-processor", "triggerer", "default-worker", "gpu-worker")
 """The parts of Airflow, in the order in which they start."""
 PARTS = ("postgres", "redis", "s3", *AIRFLOW)
@@ -350,9 +351,7 @@ class Cluster:
 def main() -> None:
     parser = argparse.ArgumentParser(description="The topology of compose.yaml as processes on this machine.")
     parser.add_argument("what", choices=("up", "demo", "status", "down"))
-    parser.add_argument(
-        "--folder", type=Path, default=PROJECT / ".skillsengine" / "cluster", help="state, logs, secrets"
-    )
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="state, logs, secrets")
     words = parser.parse_args()
     words.folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -369,6 +368,8 @@ def main() -> None:
             if words.what == "demo":
                 # With what a worker finds in its environment: the same store, the same catalog.
                 command = [sys.executable, "-m", "tools.cluster_demo", cluster.url_with_login]
+                if words.folder != FOLDER:
+                    command += ["--folder", str(words.folder)]
                 sys.exit(
                     subprocess.run(command, env=cluster.environment("gpu-worker"), cwd=PROJECT, check=False).returncode
                 )

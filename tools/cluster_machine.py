@@ -29,7 +29,11 @@ def login_packages(folder: Path) -> Path | None:
     if not folder.exists():
         new = folder.with_name(f"{folder.name}.new")
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(new)]
-        subprocess.run([*command, "-r", str(LOCKS / lock_name(PYTHONS[0], BESIDE))], check=True)
+        done = subprocess.run(
+            [*command, "-r", str(LOCKS / lock_name(PYTHONS[0], BESIDE))], stderr=subprocess.PIPE, text=True
+        )
+        if done.returncode:
+            raise ClusterError(f"pip could not install the login's packages into {folder}:\n{done.stderr}")
         new.rename(folder)
     return folder
 

@@ -13,7 +13,7 @@ from skillsengine.airflow import embedded
 from skillsengine.airflow.client import AirflowClient
 from skillsengine.cli.console import fail, out, seconds_text
 from skillsengine.cli.follow import UNDER_WAY, follow
-from skillsengine.cli.result import show_result
+from skillsengine.cli.result import EMBEDDED, Commands, show_result
 from skillsengine.pipeline.explain import explain
 from skillsengine.pipeline.plan import Plan, find_sources, make_plan
 from skillsengine.settings import Settings, without_login
@@ -35,7 +35,9 @@ def run_demo(settings: Settings, port: int | None = None, console: Console = out
     run_demo_on(start, settings, console)
 
 
-def run_demo_on(start: Callable[[], str], settings: Settings, console: Console = out) -> None:
+def run_demo_on(
+    start: Callable[[], str], settings: Settings, console: Console = out, commands: Commands = EMBEDDED
+) -> None:
     """The demo on an Airflow that `start` starts, or finds, and gives the address of; that may hold a login.
 
     Raises typer.Exit(1) with a plain text if the run fails, and what `start` raises.
@@ -49,7 +51,7 @@ def run_demo_on(start: Callable[[], str], settings: Settings, console: Console =
     url = without_login(address)
     if not todo:
         console.print("[bold green]Nothing to do:[/] every step is cached, nothing has changed since the last run.\n")
-        show_result(plan, store, catalog, url, console)
+        show_result(plan, store, catalog, url, console, commands)
         return
     console.print(f"[bold]{SPEC}[/]: {len(todo)} of {len(plan.steps)} steps to run, the rest is cached")
     for step, why in todo:
@@ -57,11 +59,11 @@ def run_demo_on(start: Callable[[], str], settings: Settings, console: Console =
     started = time.monotonic()
     state, run_id = _run(plan, address, settings, console)
     if state != "success":
-        _explain_failure(catalog, run_id, url)
+        _explain_failure(catalog, run_id, url, commands.again)
     console.print(
         f"\n[bold green]Done[/] in {seconds_text(time.monotonic() - started)}, from the run's start to the result.\n"
     )
-    show_result(plan, store, catalog, url, console)
+    show_result(plan, store, catalog, url, console, commands)
 
 
 def _run(plan: Plan, url: str, settings: Settings, console: Console) -> tuple[str, str]:
@@ -91,7 +93,7 @@ def _wait_for_dag(client: AirflowClient) -> None:
         time.sleep(_POLL_SECONDS)
 
 
-def _explain_failure(catalog: Catalog, run_id: str, url: str) -> None:
+def _explain_failure(catalog: Catalog, run_id: str, url: str, again: str) -> None:
     run = catalog.get_run(SPEC, run_id)
     failed = [step for step in catalog.steps_of(run.id) if step.state == "failed"] if run else []
     told = (
@@ -99,5 +101,5 @@ def _explain_failure(catalog: Catalog, run_id: str, url: str) -> None:
     )
     raise fail(
         f"the run failed.\n{told}\nThe logs: {url}/dags/{SPEC}/runs/{run_id}\n"
-        "What was finished is kept: mend the cause and run `make demo` again."
+        f"What was finished is kept: mend the cause and run `{again}` again."
     ) from None

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from skillsengine.airflow.ui.links import PREFIX, Links
 from skillsengine.pipeline.plan import Plan
 from skillsengine.reporting.figures.difference import versus
 from skillsengine.scoring.matching import normalize_skill
@@ -22,7 +24,22 @@ _NAMES = {"adapter": "the adapter", "base": "untuned base, 4-shot", "lexicon": "
 _EXAMPLES = 3
 
 
-def show_result(plan: Plan, store: Store, catalog: Catalog, url: str | None, console: Console) -> None:
+@dataclass(frozen=True)
+class Commands:
+    """What to type where the demo ran."""
+
+    again: str
+    stop: str
+    try_it: str | None = None
+    """Before the version; None: in the browser, for who is in this shell reaches another store."""
+
+
+EMBEDDED = Commands("make demo", "make down", ".venv/bin/skillsengine extract")
+
+
+def show_result(
+    plan: Plan, store: Store, catalog: Catalog, url: str | None, console: Console, commands: Commands = EMBEDDED
+) -> None:
     """Print scores, examples and next steps of a finished plan."""
     cells = {
         subject: artifact
@@ -42,7 +59,7 @@ def show_result(plan: Plan, store: Store, catalog: Catalog, url: str | None, con
     formatted = store.get("format", plan.step(f"format[{plan.partition}]").digest)
     if formatted and "adapter" in cells:
         _examples(formatted, cells["adapter"], console)
-    _next(plan, store, catalog, url, console)
+    _next(plan, store, catalog, url, console, commands)
 
 
 def _scores(plan: Plan, cells: dict[str, Artifact]) -> Table:
@@ -88,7 +105,7 @@ def _example(text: str, row: dict[str, Any]) -> Text:
     return shown
 
 
-def _next(plan: Plan, store: Store, catalog: Catalog, url: str | None, console: Console) -> None:
+def _next(plan: Plan, store: Store, catalog: Catalog, url: str | None, console: Console, commands: Commands) -> None:
     model = plan.experiment.model_name
     version = catalog.find_version(model, plan.adapter.digest)
     console.print("\n[bold]Where to look next[/]")
@@ -106,10 +123,11 @@ def _next(plan: Plan, store: Store, catalog: Catalog, url: str | None, console: 
             f"  training:   {facts['steps']} steps, {facts['seconds']:.0f} s, {facts['tokens_per_second']:.0f} tokens/s, "
             f"peak memory {facts['peak_memory_gb']:.1f} GB  {finetuned.file('loss.png')}"
         )
+    if commands.try_it:
+        console.print(f"  try it:     echo 'We need a welder with TIG welding.' | {commands.try_it} {model}@latest -")
+    elif url:
+        console.print(f"  try it:     {Links(f'{url}{PREFIX}', url).try_it(plan.experiment.name)}")
     console.print(
-        f"  try it:     echo 'We need a welder with TIG welding.' | .venv/bin/skillsengine extract {model}@latest -"
+        f"  again:      change an ad in data/demo/2026-01.jsonl and run `{commands.again}`: only what depends on it runs"
     )
-    console.print(
-        "  again:      change an ad in data/demo/2026-01.jsonl and run `make demo`: only what depends on it runs"
-    )
-    console.print("  stop:       make down")
+    console.print(f"  stop:       {commands.stop}")

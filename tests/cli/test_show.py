@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from skillsengine.cli.follow import Follower
-from skillsengine.cli.result import show_result
+from skillsengine.cli.result import Commands, show_result
 from skillsengine.pipeline.run import Run, finish_run, open_run, run_stage
 from skillsengine.spec.schema import STAGES
 from tests.pipeline.project import make_project, tiny_experiment
@@ -87,4 +87,17 @@ def test_the_result_holds_scores_examples_and_where_to_look(run: Run) -> None:
     for baseline in ("untuned base, 4-shot", "lexicon of labels"):
         assert re.search(rf"F1 against the {baseline}: (the .* is better by 0|no difference seen \()", text)
     assert "http://127.0.0.1:8080/dags/tiny" in text
+    assert "| .venv/bin/skillsengine extract tiny@latest -" in text and "run `make demo`:" in text
+    assert text.rstrip().endswith("stop:       make down")
     assert f"tiny@1 (latest)  {Path(run.settings.store_root) / 'versions' / 'tiny' / '1'}" in text
+
+
+def test_on_a_cluster_the_next_commands_are_the_clusters(run: Run) -> None:
+    shown = console()
+    show_result(
+        run.plan, run.store, run.catalog, "http://127.0.0.1:8080", shown, Commands("cluster demo", "cluster down")
+    )
+    text = printed(shown)
+    assert "try it:     http://127.0.0.1:8080/skillsengine/experiments/tiny/try" in text
+    assert "run `cluster demo`: only" in text and text.rstrip().endswith("stop:       cluster down")
+    assert "skillsengine extract" not in text and "make d" not in text
