@@ -1,16 +1,32 @@
-"""Credentials of a source from Airflow's connections: its database, its secrets backends, or AIRFLOW_CONN_ variables."""
+"""Airflow's connections: from its database, its secrets backends, or AIRFLOW_CONN_ variables."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
-from airflow.sdk import BaseHook
+from airflow.sdk import BaseHook, Connection
 from airflow.sdk.exceptions import AirflowNotFoundException, AirflowRuntimeError, AirflowSecretsBackendAccessDenied
 
-from skillsengine.sources.connection import fields_of
+from skillsengine.sources.connection import fields_of, variable_names
 from skillsengine.sources.errors import SourceError, SourceUnavailable
+
+
+def find_connection(connection_id: str) -> Connection:
+    """The connection of that id, or else of the id whose hyphens and dots are `_`: no shell sets AIRFLOW_CONN_TEAM-HOOK, so the
+    variable of `team-hook` is AIRFLOW_CONN_TEAM_HOOK here, as outside of Airflow.
+
+    Raises AirflowNotFoundException where there is neither, and what else Airflow raises.
+    """
+    plain = re.sub(r"\W", "_", connection_id)
+    try:
+        return BaseHook.get_connection(connection_id)
+    except AirflowNotFoundException:
+        if plain == connection_id:
+            raise
+    return BaseHook.get_connection(plain)
 
 
 def airflow_connect(connection_id: str) -> Mapping[str, Any]:
@@ -20,13 +36,12 @@ def airflow_connect(connection_id: str) -> Mapping[str, Any]:
     not hand it out now.
     """
     try:
-        found = BaseHook.get_connection(connection_id)
+        found = find_connection(connection_id)
     except AirflowNotFoundException:
         raise SourceError(
             f"data.connection: `{connection_id}`: Airflow has no such connection. Make it (`airflow connections add "
-            f"{connection_id} --conn-type ...`, or the variable AIRFLOW_CONN_"
-            f"{connection_id.upper()} on the workers), mend its name in the spec, or leave data.connection out: then the "
-            "workers' own credentials are taken."
+            f"{connection_id} --conn-type ...`, or the variable {variable_names(connection_id)[-1]} on the workers), mend its "
+            "name in the spec, or leave data.connection out: then the workers' own credentials are taken."
         ) from None
     except AirflowSecretsBackendAccessDenied as error:
         raise SourceError(

@@ -21,19 +21,26 @@ unknown or unreadable one, SourceUnavailable if who keeps them does not answer."
 _FIELDS = ("login", "password", "host", "port", "schema")
 
 
-def environment_connect(connection_id: str) -> Mapping[str, Any]:
-    """A connection from the variable AIRFLOW_CONN_<ID>, a URI or JSON as Airflow writes them; for work outside of Airflow.
+def variable_names(connection_id: str) -> list[str]:
+    """The variables that a connection may stand in: its id in capitals, as it is or with `_` for all but letters and digits.
 
-    The id is written in capitals; for shells that allow no other letters, all but letters and digits may become `_`.
+    The last one can be set in any shell.
     """
-    names = dict.fromkeys(
-        f"AIRFLOW_CONN_{name}" for name in (connection_id.upper(), re.sub(r"\W", "_", connection_id).upper())
-    )
+    return [
+        *dict.fromkeys(
+            f"AIRFLOW_CONN_{name}" for name in (connection_id.upper(), re.sub(r"\W", "_", connection_id).upper())
+        )
+    ]
+
+
+def environment_connect(connection_id: str) -> Mapping[str, Any]:
+    """A connection from the variable AIRFLOW_CONN_<ID>, a URI or JSON as Airflow writes them; for work outside of Airflow."""
+    names = variable_names(connection_id)
     for name in names:
         if text := os.environ.get(name, "").strip():
             return _parse(text, connection_id, name)
     raise SourceError(
-        f"data.connection: `{connection_id}` is not known here. Outside of Airflow it is read from {list(names)[-1]} (a URI "
+        f"data.connection: `{connection_id}` is not known here. Outside of Airflow it is read from {names[-1]} (a URI "
         "or JSON, as `airflow connections get` prints it). Set it, or leave data.connection out: then the environment's own "
         "credentials are taken."
     )

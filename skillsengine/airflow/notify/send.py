@@ -13,10 +13,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import httpx
-from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException
 
+from skillsengine.airflow.connections import find_connection
 from skillsengine.airflow.notify.message import Message
+from skillsengine.sources.connection import variable_names
 
 _SECONDS = 30.0
 _WAITS = (0.5, 2.0)
@@ -48,14 +49,14 @@ def send(message: Message, connection_id: str, to: Sequence[str]) -> str:
 
 def _connection(connection_id: str) -> Any:
     try:
-        return BaseHook.get_connection(connection_id)
+        return find_connection(connection_id)
     except AirflowNotFoundException:
         problem = "Airflow has no such connection"
     except (AirflowException, ValueError) as error:
         problem = f"Airflow does not hand it out ({type(error).__name__})"
     raise NotifyError(
         f"notify.connection: `{connection_id}`: {problem}. Make it (`airflow connections add {connection_id} --conn-type "
-        f"smtp ...`, or the variable AIRFLOW_CONN_{connection_id.upper()} on workers and triggerer), or mend its name in "
+        f"smtp ...`, or the variable {variable_names(connection_id)[-1]} on workers and triggerer), or mend its name in "
         "the spec."
     )
 
@@ -69,7 +70,7 @@ def _mail(message: Message, connection_id: str, connection: Any, to: Sequence[st
             f"notify.to: empty, and `{connection_id}` is an SMTP connection. Say who gets the mails (to: [team@example.com])."
         )
     try:
-        with SmtpHook(smtp_conn_id=connection_id) as hook:
+        with SmtpHook(smtp_conn_id=connection.conn_id) as hook:
             hook.send_email_smtp(to=list(to), subject=message.subject, html_content=message.html)
     except (AirflowException, smtplib.SMTPException, OSError, ValueError) as error:
         raise NotifyError(

@@ -179,6 +179,21 @@ def test_connections_that_lead_nowhere(connect: Any, fields: dict[str, Any], tex
     assert text in problem()
 
 
+def test_a_name_that_no_shell_takes_has_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`airflow connections add` takes hyphens, `export AIRFLOW_CONN_TEAM-HOOK=...` does not."""
+    with PostSink() as sink, MailSink() as mails:
+        monkeypatch.setenv("AIRFLOW_CONN_TEAM_HOOK", f"http://127.0.0.1:{sink.port}")
+        mail = {"conn_type": "smtp", "host": "127.0.0.1", "port": mails.port, "extra": PLAIN}
+        monkeypatch.setenv("AIRFLOW_CONN_TEAM_MAIL", json.dumps(mail))
+        send(MESSAGE, "team-hook", ())
+        send(MESSAGE, "team-mail", ("b@example.com",))
+    assert len(sink.posts) == len(mails.mails) == 1
+    with pytest.raises(
+        NotifyError, match=r"`no-team`: Airflow has no such connection.*variable AIRFLOW_CONN_NO_TEAM on"
+    ):
+        send(MESSAGE, "no-team", ())
+
+
 def test_a_connection_that_is_not_there() -> None:
     assert problem() == (
         "notify.connection: `team`: Airflow has no such connection. Make it (`airflow connections add team --conn-type smtp "
