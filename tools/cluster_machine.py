@@ -33,7 +33,9 @@ def login_packages(folder: Path) -> Path | None:
             [*command, "-r", str(LOCKS / lock_name(PYTHONS[0], BESIDE))], stderr=subprocess.PIPE, text=True
         )
         if done.returncode:
-            raise ClusterError(f"pip could not install the login's packages into {folder}:\n{done.stderr}")
+            raise ClusterError(
+                f"pip could not install the login's packages into {folder}:\n{done.stderr}\nCheck the network, and try again."
+            )
         new.rename(folder)
     return folder
 

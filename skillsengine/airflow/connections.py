@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from airflow.sdk import BaseHook, Connection
 from airflow.sdk.exceptions import AirflowNotFoundException, AirflowRuntimeError, AirflowSecretsBackendAccessDenied
 
-from skillsengine.sources.connection import fields_of, variable_names
+from skillsengine.sources.connection import connection_names, fields_of, variable_names
 from skillsengine.sources.errors import SourceError, SourceUnavailable
 
 
 def find_connection(connection_id: str) -> Connection:
-    """The connection of that id, or else of the id whose hyphens and dots are `_`: no shell sets AIRFLOW_CONN_TEAM-HOOK, so the
-    variable of `team-hook` is AIRFLOW_CONN_TEAM_HOOK here, as outside of Airflow.
+    """The connection of that id, or else of the name with which any shell can set its variable, as outside of Airflow.
 
     Raises AirflowNotFoundException where there is neither, and what else Airflow raises.
     """
-    plain = re.sub(r"\W", "_", connection_id)
-    try:
-        return BaseHook.get_connection(connection_id)
-    except AirflowNotFoundException:
-        if plain == connection_id:
-            raise
-    return BaseHook.get_connection(plain)
+    *firsts, last = connection_names(connection_id)
+    for name in firsts:
+        with suppress(AirflowNotFoundException):
+            return BaseHook.get_connection(name)
+    return BaseHook.get_connection(last)
 
 
 def airflow_connect(connection_id: str) -> Mapping[str, Any]:

@@ -21,16 +21,14 @@ unknown or unreadable one, SourceUnavailable if who keeps them does not answer."
 _FIELDS = ("login", "password", "host", "port", "schema")
 
 
-def variable_names(connection_id: str) -> list[str]:
-    """The variables that a connection may stand in: its id in capitals, as it is or with `_` for all but letters and digits.
+def connection_names(connection_id: str) -> list[str]:
+    """What a connection may be called: its id, or with `_` for all but letters and digits: no shell sets AIRFLOW_CONN_MY-ID."""
+    return [*dict.fromkeys((connection_id, re.sub(r"\W", "_", connection_id)))]
 
-    The last one can be set in any shell.
-    """
-    return [
-        *dict.fromkeys(
-            f"AIRFLOW_CONN_{name}" for name in (connection_id.upper(), re.sub(r"\W", "_", connection_id).upper())
-        )
-    ]
+
+def variable_names(connection_id: str) -> list[str]:
+    """The variables that a connection may stand in. The last one can be set in any shell."""
+    return [f"AIRFLOW_CONN_{name.upper()}" for name in connection_names(connection_id)]
 
 
 def environment_connect(connection_id: str) -> Mapping[str, Any]:
