@@ -3,7 +3,6 @@ SHELL := /bin/bash
 PY := .venv/bin/python
 PYTEST_ARGS ?=
 LOCK_ARGS ?=
-ENV_ARGS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help env demo up down status test nightly lint lock
@@ -13,7 +12,7 @@ help: ## this list
 
 env: ## make .venv from the pinned lock
 	@command -v python3 >/dev/null || { echo "make env: python3 is missing. Install it: apt-get install python3 python3-venv"; exit 1; }
-	@python3 tools/setup_env.py $(ENV_ARGS)
+	@python3 tools/setup_env.py
 
 demo: env ## the whole job once: train, score and register the demo under a real Airflow (about 10 minutes)
 	@$(PY) -m skillsengine demo
