@@ -27,9 +27,10 @@ status: ## is the embedded Airflow running, and where
 	@test -x $(PY) || { echo "not running: there is no .venv"; exit 0; }; $(PY) -m skillsengine status
 
 # Slow suites (the real base, a real browser) carry the mark `nightly`: .ci/nightly runs them.
-# Three at a time on two cores: a third of the time they wait, for disks, servers and Airflow.
+# Three at a time on two cores: a third of the time they wait, for disks, servers and Airflow. What a module's tests share is made
+# less often where each of the three has a part of the suite in one piece (worksteal).
 test: env ## all but the nightly tests
-	@OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(PY) -m pytest -m "not nightly" -n 3 $(PYTEST_ARGS)
+	@OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(PY) -m pytest -m "not nightly" -n 3 --dist worksteal $(PYTEST_ARGS)
 
 nightly: env ## the slow suites
 	@OMP_NUM_THREADS=2 $(PY) -m pytest -m nightly $(PYTEST_ARGS)

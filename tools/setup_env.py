@@ -133,8 +133,8 @@ def make(venv: Path, python: str) -> None:
     pip(venv, "-r", str(lock))
     pip(venv, "--no-deps", "-r", str(LOCKS / "no-deps.txt"))
     pip(venv, "--no-deps", "--no-build-isolation", "-e", str(PROJECT))
-    # pip would do it on one core, and the packages' own tests with it. Some packages carry files that are no Python of this version:
-    # nobody imports them.
+    # pip would do it on one core, and the packages' own tests with it. Some packages carry files that are no Python of this
+    # version: nobody imports them.
     words = ["-m", "compileall", "-qq", "-j", "0", "-x", r"/tests?/", str(venv / "lib")]
     subprocess.run([str(venv / "bin" / "python"), *words], check=False)
     stamp.write_text(digest + "\n")
