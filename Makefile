@@ -3,6 +3,7 @@ SHELL := /bin/bash
 PY := .venv/bin/python
 PYTEST_ARGS ?=
 LOCK_ARGS ?=
+ENV_ARGS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help env demo up down status test nightly lint lock
@@ -12,7 +13,7 @@ help: ## this list
 
 env: ## make .venv from the pinned lock
 	@command -v python3 >/dev/null || { echo "make env: python3 is missing. Install it: apt-get install python3 python3-venv"; exit 1; }
-	@python3 tools/setup_env.py
+	@python3 tools/setup_env.py $(ENV_ARGS)
 
 demo: env ## the whole job once: train, score and register the demo under a real Airflow (about 10 minutes)
 	@$(PY) -m skillsengine demo
@@ -27,10 +28,9 @@ status: ## is the embedded Airflow running, and where
 	@test -x $(PY) || { echo "not running: there is no .venv"; exit 0; }; $(PY) -m skillsengine status
 
 # Slow suites (the real base, a real browser) carry the mark `nightly`: .ci/nightly runs them.
-# Three at a time on two cores: a third of the time they wait, for disks, servers and Airflow. What a module's tests share is made
-# less often where each of the three has a part of the suite in one piece (worksteal).
+# Three at a time on two cores: a third of the time they wait, for disks, servers and Airflow.
 test: env ## all but the nightly tests
-	@OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(PY) -m pytest -m "not nightly" -n 3 --dist worksteal $(PYTEST_ARGS)
+	@OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(PY) -m pytest -m "not nightly" -n 3 $(PYTEST_ARGS)
 
 nightly: env ## the slow suites
 	@OMP_NUM_THREADS=2 $(PY) -m pytest -m nightly $(PYTEST_ARGS)

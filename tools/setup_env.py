@@ -112,8 +112,8 @@ def pip(venv: Path, *words: str) -> None:
         )
 
 
-def make(venv: Path, python: str) -> None:
-    """Bring an environment to its lock; `python` makes it where there is none."""
+def make(venv: Path, python: str, compiled: bool = True) -> None:
+    """Bring an environment to its lock; `python` makes it where there is none. `compiled`: all of it at once."""
     there = (venv / "bin" / "python").exists()
     version = version_of(str(venv / "bin" / "python") if there else python)
     lock = lock_for(version)
@@ -133,10 +133,11 @@ def make(venv: Path, python: str) -> None:
     pip(venv, "-r", str(lock))
     pip(venv, "--no-deps", "-r", str(LOCKS / "no-deps.txt"))
     pip(venv, "--no-deps", "--no-build-isolation", "-e", str(PROJECT))
-    # pip would do it on one core, and the packages' own tests with it. Some packages carry files that are no Python of this
-    # version: nobody imports them.
-    words = ["-m", "compileall", "-qq", "-j", "0", "-x", r"/tests?/", str(venv / "lib")]
-    subprocess.run([str(venv / "bin" / "python"), *words], check=False)
+    if compiled:
+        # pip would do it on one core, and the packages' own tests with it. Some packages carry files that are no Python of this
+        # version: nobody imports them.
+        words = ["-m", "compileall", "-qq", "-j", "0", "-x", r"/tests?/", str(venv / "lib")]
+        subprocess.run([str(venv / "bin" / "python"), *words], check=False)
     stamp.write_text(digest + "\n")
     print(f"environment ready after {time.monotonic() - started:.0f} s", flush=True)
 
@@ -144,11 +145,12 @@ def make(venv: Path, python: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Make .venv from the lock of its Python.")
     parser.add_argument("--venv", type=Path, help="another folder than .venv, with the Python that runs this")
-    folder = parser.parse_args().venv
-    if folder is None:
-        make(PROJECT / ".venv", find_python())
+    parser.add_argument("--no-compile", action="store_true", help="each module is compiled when it is first imported")
+    words = parser.parse_args()
+    if words.venv is None:
+        make(PROJECT / ".venv", find_python(), not words.no_compile)
     else:
-        make(folder.resolve(), sys.executable)
+        make(words.venv.resolve(), sys.executable, not words.no_compile)
 
 
 if __name__ == "__main__":
