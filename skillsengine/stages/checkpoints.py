@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from skillsengine.stages.translate import full_disk
+from skillsengine.stages.full_disk import full_disk
 
 MARKER = "complete.json"
 KEPT = 2

@@ -34,13 +34,14 @@ from skillsengine.stages.best import Choice
 from skillsengine.stages.checkpoints import Checkpoints, step_of
 from skillsengine.stages.compiling import compiled_here
 from skillsengine.stages.contract import Diverged, Limit, Progress, StageConfig, StageContext, StageError, Summary
+from skillsengine.stages.full_disk import full_disk
 from skillsengine.stages.micro_batches import MicroBatches
 from skillsengine.stages.overlong import Fitter
 from skillsengine.stages.splits import TRAIN, VALIDATION, TrainingRows, formatted_inputs, training_rows
 from skillsengine.stages.team import Team
 from skillsengine.stages.trained_on import write_trained_on
 from skillsengine.stages.training_log import Machine, TrainingLog, draw_losses
-from skillsengine.stages.translate import full_disk, memory_errors, model_errors
+from skillsengine.stages.translate import memory_errors, model_errors
 from skillsengine.stages.validation import Asked, Sample, Validation
 from skillsengine.storage.artifact import Artifact
 

@@ -15,8 +15,8 @@ from typing import Any
 
 from skillsengine.modeling.adapter_files import ADAPTER_CONFIG
 from skillsengine.stages.contract import Progress, StageConfig, StageContext, StageError, Summary
+from skillsengine.stages.full_disk import full_disk
 from skillsengine.stages.trained_lengths import trained_lengths
-from skillsengine.stages.translate import full_disk
 from skillsengine.storage.artifact import Artifact
 from skillsengine.tracking.card import CardFacts, model_card
 

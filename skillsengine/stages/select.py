@@ -18,8 +18,8 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from skillsengine.stages.contract import DIVERGED, Progress, StageConfig, StageContext, StageError, Summary
+from skillsengine.stages.full_disk import full_disk
 from skillsengine.stages.register import SELECTION
-from skillsengine.stages.translate import full_disk
 from skillsengine.storage.artifact import Artifact
 
 VERSION = 1

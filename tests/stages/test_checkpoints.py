@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 
 from skillsengine.stages.checkpoints import MARKER, Checkpoints
 from skillsengine.stages.contract import StageError
-from skillsengine.stages.translate import full_disk
+from skillsengine.stages.full_disk import full_disk
 
 
 def _save(text: str = "weights") -> object:
