@@ -3,20 +3,8 @@ it forks outlives the supervisor."""
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
-
-# What every task needs. Tasks are forks of forks of the scheduler: loaded here once, it is there when a task begins,
-# which saves each of them some seconds.
-_PRELOADED = {
-    "scheduler": (
-        "airflow.sdk.execution_time.task_runner",
-        "airflow.dag_processing.dagbag",
-        "skillsengine.airflow.dag",
-        "skillsengine.pipeline.run",
-    )
-}
 
 
 def main() -> None:
@@ -28,8 +16,10 @@ def main() -> None:
     except Orphaned:
         sys.exit(1)
     forks_die_with_parent()
-    for module in _PRELOADED.get(sys.argv[1], ()):
-        importlib.import_module(module)
+    if sys.argv[1] == "scheduler":
+        from skillsengine.airflow.preload import preload
+
+        preload()
     from airflow.__main__ import main as airflow
 
     sys.argv[0] = "airflow"

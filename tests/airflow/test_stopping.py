@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from celery.signals import worker_shutting_down
 
+from skillsengine.airflow.preload import FOR_TASKS
 from skillsengine.airflow.stopping import connect, mark, stopping_here
 from tools.composed import read_services
 
@@ -83,3 +84,11 @@ def test_the_clusters_workers_have_celery_connect_it(worker: str, project: Path)
     for name in config["imports"]:
         importlib.reload(importlib.import_module(name))
     assert len(worker_shutting_down.receivers) == max(before, 1), "once, however often"
+
+
+def test_a_workers_forks_find_loaded_what_each_task_needs_and_nothing_heavy(project: Path) -> None:
+    config = json.loads(read_services(project)["gpu-worker"].environment["AIRFLOW__CELERY__EXTRA_CELERY_CONFIG"])
+    code = f"import sys, {', '.join(config['imports'])}; print(*sys.modules)"
+    said = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
+    assert set(FOR_TASKS) < set(said)
+    assert not {"torch", "transformers", "datasets", "pandas", "wandb"} & set(said)
