@@ -26,6 +26,8 @@ from tests.pipeline.project import make_project
 
 DAGS = Path(__file__).resolve().parent.parent / "dags"
 _SAMPLE_SECONDS = 5.0
+_ASK_SECONDS = 2.0
+"""Between two questions to the API: each costs Airflow some hundredths of a processor second, which are counted."""
 _OVER = ("success", "failed")
 
 
@@ -48,12 +50,14 @@ class Airflow(ABC):
         (self.settings.project / "dags" / f"{dag_id}.py").write_text(code, encoding="utf-8")
         self._wait_for(dag_id)
 
-    def write_spec(self, name: str, rank: int) -> None:
-        """A spec of the tests' shape; those of one rank share their artifacts."""
-        body = SPEC.format(name=name).replace("lora: {r: 4, alpha: 8}", f"lora: {{r: {rank}, alpha: 8}}")
-        assert f"r: {rank}," in body
-        (self.settings.experiments / f"{name}.yaml").write_text(body, encoding="utf-8")
-        self._wait_for(name)
+    def write_specs(self, names: Sequence[str], rank: int) -> None:
+        """Specs of the tests' shape; those of one rank share their artifacts."""
+        for name in names:
+            body = SPEC.format(name=name).replace("lora: {r: 4, alpha: 8}", f"lora: {{r: {rank}, alpha: 8}}")
+            assert f"r: {rank}," in body
+            (self.settings.experiments / f"{name}.yaml").write_text(body, encoding="utf-8")
+        for name in names:
+            self._wait_for(name)
 
     def _wait_for(self, dag_id: str) -> None:
         _until(f"the DAG {dag_id}", lambda: self.client.dag(dag_id), 600)
@@ -233,5 +237,5 @@ def _until(what: str, look: Any, seconds: float) -> Any:
     while not (found := look()):
         if time.monotonic() > until:
             raise TimeoutError(f"{what}: not after {seconds:.0f} s")
-        time.sleep(0.2)
+        time.sleep(_ASK_SECONDS)
     return found

@@ -76,7 +76,7 @@ def measure(airflow: Airflow, at_once: Sequence[int]) -> Iterator[dict[str, Any]
     names = [f"whole{number}" for number in range(WHOLE)]
     whole = []
     for number, name in enumerate(names):
-        airflow.write_spec(name, rank=2 + number)  # another rank is another adapter: nothing is cached but `format`
+        airflow.write_specs([name], rank=2 + number)  # another rank is another adapter: nothing is cached but `format`
         whole.append(airflow.run(name))
     bare, cached = [], []
     for _ in range(RUNS):  # in turn, so that both find the same machine
@@ -87,8 +87,7 @@ def measure(airflow: Airflow, at_once: Sequence[int]) -> Iterator[dict[str, Any]
     yield summary("whole", whole)
     for count in at_once:
         many = [f"many{number}" for number in range(count)]
-        for name in many:
-            airflow.write_spec(name, rank=2)
+        airflow.write_specs(many, rank=2)
         yield {"what": f"{count} at once", "runs": count} | airflow.run_all(many)
 
 
