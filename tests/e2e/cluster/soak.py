@@ -131,7 +131,7 @@ class Soak:
             found[part] = (statistics.mean(samples[:third]), statistics.mean(samples[-third:]))
         return found
 
-    def attempts(self) -> Counter[int]:
-        """Attempts of a task -> tasks that needed so many."""
+    def attempts(self) -> Counter[tuple[str, int]]:
+        """(task, attempts) -> tasks of that name that needed so many."""
         tasks = (task for name, run_id in self.runs for task in self.running.client.task_instances(name, run_id))
-        return Counter(int(task["try_number"]) for task in tasks)
+        return Counter((str(task["task_id"]), int(task["try_number"])) for task in tasks)

@@ -80,6 +80,10 @@ def versions_are_whole(soak: Soak) -> int:
 def keep(soak: Soak, versions: int, memory: dict[str, tuple[float, float]]) -> None:
     """Print the figures, and write them to benchmarks/results/soak.json where they are asked for."""
     attempts = soak.attempts()
+    again: Counter[str] = Counter()
+    for (task, tries), count in attempts.items():
+        if tries > 1:
+            again[task] += count
     row: dict[str, Any] = {
         "form": soak.form.name,
         "experiments": soak.form.experiments,
@@ -89,8 +93,9 @@ def keep(soak: Soak, versions: int, memory: dict[str, tuple[float, float]]) -> N
         "seed": soak.form.seed,
         "kills": dict(sorted(soak.kills.items())),
         "tasks": sum(attempts.values()),
-        "tasks_tried_again": sum(count for tries, count in attempts.items() if tries > 1),
-        "most_attempts": max(attempts),
+        "tasks_tried_again": again.total(),
+        "tried_again": dict(sorted(again.items())),
+        "most_attempts": max(tries for _, tries in attempts),
         "versions": versions,
         "memory_mb": {part: {"first_third": round(a, 1), "last_third": round(b, 1)} for part, (a, b) in memory.items()},
     }
