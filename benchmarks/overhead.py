@@ -1,7 +1,7 @@
 """What orchestration costs: the time of a run beside the work in it, and beside a bare Airflow DAG of the same shape.
 
-    python -m benchmarks.overhead                       # the embedded Airflow: a quarter of an hour on two cores
-    python -m benchmarks.overhead --at-once 10 100      # the same, and a hundred experiments at once: an hour
+    python -m benchmarks.overhead                       # the embedded Airflow: seven minutes on two cores
+    python -m benchmarks.overhead --at-once 10 100      # the same, and a hundred experiments at once: a quarter of an hour more
     python -m benchmarks.overhead --celery --fab DIR    # the same in the cluster of compose.yaml, as processes
 
 bare      a DAG of as many tasks in a row as ours has, each a Python function that does nothing, in the same Airflow
