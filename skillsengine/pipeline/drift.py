@@ -25,7 +25,8 @@ _SELECTION = "selection.json"
 
 def with_drift(run: Run, cell: CellRow, result: StepResult) -> dict[str, Any]:
     """The metrics of a cell, with the drift of its partition under `drift`: `scoring.drift.measure` and {"skills_of": "gold" |
-    "predictions" | None}, or {"unknown": why}. Measured where the cell lacks it, and kept with it.
+    "predictions" | None}, or {"unknown": why}. Measured where the cell lacks it, and kept with it; what another experiment
+    has measured of the same artifact is taken over.
 
     Baselines have no training data of their own: their metrics stay as they are. Raises StageError where the worker extra is
     missing or the tokenizer cannot be read.
@@ -34,10 +35,17 @@ def with_drift(run: Run, cell: CellRow, result: StepResult) -> dict[str, Any]:
     known = metrics.get(DRIFT)
     if result.step.key != "adapter" or (known is not None and "unknown" not in known):
         return metrics
-    found = _measured(run, result)
+    found = _measured_before(run, cell) or _measured(run, result)
     if found != known:
         run.catalog.add_to_cell(cell.id, DRIFT, found)
     return metrics | {DRIFT: found}
+
+
+def _measured_before(run: Run, cell: CellRow) -> dict[str, Any] | None:
+    """By another experiment, which scored the same adapter on the same rows: all that drift is made of is in the digest."""
+    other = run.catalog.oldest_cell(cell.artifact_digest)
+    known = other.metrics.get(DRIFT) if other is not None else None
+    return known if known is not None and "unknown" not in known else None
 
 
 def _measured(run: Run, result: StepResult) -> dict[str, Any]:

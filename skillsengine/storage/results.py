@@ -92,6 +92,12 @@ class Results:
         with self._db.reading() as session:
             return list(session.scalars(query))
 
+    def oldest_cell(self, artifact_digest: str) -> CellRow | None:
+        """The first score that was taken from an `evaluate` artifact, whichever experiment's; None where there is none."""
+        query = select(CellRow).where(CellRow.artifact_digest == artifact_digest, CellRow.marked.is_(None))
+        with self._db.reading() as session:
+            return session.scalars(query.order_by(CellRow.id).limit(1)).first()
+
     def marks(self, experiment: str) -> dict[tuple[str, str], str]:
         """(digest of the artifact that will not be, partition) -> why, of all cells of the experiment that are marked."""
         query = select(CellRow).where(CellRow.experiment == experiment, CellRow.marked.is_not(None))

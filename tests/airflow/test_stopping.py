@@ -89,6 +89,17 @@ def test_the_clusters_workers_have_celery_connect_it(worker: str, project: Path)
 def test_a_workers_forks_find_loaded_what_each_task_needs_and_nothing_heavy(project: Path) -> None:
     config = json.loads(read_services(project)["gpu-worker"].environment["AIRFLOW__CELERY__EXTRA_CELERY_CONFIG"])
     code = f"import sys, {', '.join(config['imports'])}; print(*sys.modules)"
-    said = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
-    assert set(FOR_TASKS) < set(said)
-    assert not {"torch", "transformers", "datasets", "pandas", "wandb"} & set(said)
+
+    def loaded(**settings: str) -> set[str]:
+        run = subprocess.run(
+            [sys.executable, "-c", code], check=True, capture_output=True, text=True, env=os.environ | settings
+        )
+        return set(run.stdout.split())
+
+    by_settings = {"boto3.session", "psycopg"}
+    place = {"SKILLSENGINE_PROJECT": str(project), "SKILLSENGINE_STORE": "s3://bucket/store"}
+    afar = loaded(**place, SKILLSENGINE_CATALOG="postgresql+psycopg://somebody@127.0.0.1:9/catalog")
+    assert set(FOR_TASKS) | by_settings < afar
+    assert not {"torch", "transformers", "datasets", "pandas", "wandb"} & afar
+    here = loaded(SKILLSENGINE_PROJECT=str(project / "no such folder"))
+    assert set(FOR_TASKS) < here and not by_settings & here

@@ -74,13 +74,13 @@ def cell(catalog: Catalog, key: str) -> CellRow:
     return found
 
 
-def once_more(run: Run) -> dict[str, Any]:
-    """The metrics of the cell on `LIKE`, by the way of a run that finds it there."""
+def once_more(run: Run, experiment: str = "tiny") -> dict[str, Any]:
+    """The metrics of an experiment's cell on `LIKE`, by the way of a run that finds the artifact there."""
     [version] = run.catalog.versions("tiny")
     _, step = CellLayout(run.experiment, run.settings, run.options, version).steps(LIKE, run.sources.files[LIKE])
     result = execute(step, run.around())
     assert result.cached
-    return with_drift(run, record_cell(run.catalog, "tiny", LIKE, result), result)
+    return with_drift(run, record_cell(run.catalog, experiment, LIKE, result), result)
 
 
 def forget(settings: Settings, row: CellRow) -> None:
@@ -148,6 +148,20 @@ def test_a_cell_of_before_gets_its_drift_and_keeps_it(
 
     monkeypatch.setattr(drift, "_measured", never)
     assert once_more(run) == before.metrics
+
+
+def test_what_another_experiment_measured_of_the_same_artifact_is_taken_over(
+    scored: tuple[Run, Mapping[str, Any]], catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, ours = scored[0], cell(catalog, LIKE)
+    measured_anew = {"skills_of": "gold"}
+    monkeypatch.setattr(drift, "_measured", lambda *_: measured_anew)
+    assert once_more(run, "another") == ours.metrics
+    forget(run.settings, ours)
+    assert once_more(run, "a third")["drift"] == measured_anew, "the first one does not know it either"
+    run.catalog.add_to_cell(ours.id, "drift", {"unknown": "the adapter is not in the store"})
+    assert once_more(run, "a fourth")["drift"] == measured_anew, "that it is unknown is nothing to take over"
+    run.catalog.add_to_cell(ours.id, "drift", ours.metrics["drift"])
 
 
 @pytest.mark.parametrize(
