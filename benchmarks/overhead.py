@@ -2,6 +2,7 @@
 
     python -m benchmarks.overhead                       # the embedded Airflow: seven minutes on two cores
     python -m benchmarks.overhead --at-once 10 100      # the same, and a hundred experiments at once: a quarter of an hour more
+    python -m benchmarks.overhead --add --at-once 1000  # only that row, beside those of before: two hours
     python -m benchmarks.overhead --celery --fab DIR    # the same in the cluster of compose.yaml, as processes
 
 bare      a DAG of as many tasks in a row as ours has, each a Python function that does nothing, in the same Airflow
@@ -47,6 +48,8 @@ def bare():
 
 bare()
 """
+_RANK = 2
+"""Of the adapter that all but `whole` find cached."""
 _CHAIN = 8
 """Tasks of an experiment's run: format, profile, finetune, evaluate, register, gate, promote, report."""
 
@@ -54,15 +57,16 @@ _CHAIN = 8
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--at-once", type=int, nargs="*", default=[10], metavar="N", help="so many experiments at once")
+    parser.add_argument("--add", action="store_true", help="measure only --at-once; the other rows stay as they were")
     parser.add_argument("--celery", action="store_true", help="the cluster, and not the embedded Airflow")
     parser.add_argument("--fab", type=Path, help="folder with FAB's packages, for the cluster")
     given = parser.parse_args()
     kind = "celery" if given.celery else "embedded"
-    rows = [row for row in read_rows("overhead") if row["airflow"] != kind]
+    rows = kept(read_rows("overhead"), kind, [named(count) for count in given.at_once] if given.add else None)
     with tempfile.TemporaryDirectory() as work:
         opened = cluster(Path(work), given.fab) if given.celery else embedded(Path(work))
         with opened as airflow:
-            for row in measure(airflow, given.at_once):
+            for row in (at_once if given.add else measure)(airflow, given.at_once):
                 # Now, and not in the end: a thousand at once may be stopped.
                 rows = sorted([*rows, {"airflow": kind, **row}], key=lambda row: str(row["airflow"]), reverse=True)
                 record("overhead", rows, ratios(rows))
@@ -70,13 +74,20 @@ def main() -> None:
     print(table(rows))
 
 
-def measure(airflow: Airflow, at_once: Sequence[int]) -> Iterator[dict[str, Any]]:
+def kept(rows: Sequence[Mapping[str, Any]], kind: str, anew: Sequence[str] | None) -> list[Mapping[str, Any]]:
+    """The rows that stay: those of the other Airflow, and of this one all but those that are measured `anew`; None for all."""
+    return [row for row in rows if row["airflow"] != kind or (anew is not None and row["what"] not in anew)]
+
+
+def measure(airflow: Airflow, counts: Sequence[int]) -> Iterator[dict[str, Any]]:
     """The rows, one after the other."""
     airflow.write_dag("bare", BARE.format(tasks=_CHAIN))
     names = [f"whole{number}" for number in range(WHOLE)]
     whole = []
     for number, name in enumerate(names):
-        airflow.write_specs([name], rank=2 + number)  # another rank is another adapter: nothing is cached but `format`
+        airflow.write_specs(
+            [name], rank=_RANK + number
+        )  # another rank is another adapter: nothing is cached but `format`
         whole.append(airflow.run(name))
     bare, cached = [], []
     for _ in range(RUNS):  # in turn, so that both find the same machine
@@ -85,10 +96,25 @@ def measure(airflow: Airflow, at_once: Sequence[int]) -> Iterator[dict[str, Any]
     yield summary("bare", bare)
     yield summary("cached", cached)
     yield summary("whole", whole)
-    for count in at_once:
-        many = [f"many{number}" for number in range(count)]
-        airflow.write_specs(many, rank=2)
-        yield {"what": f"{count} at once", "runs": count} | airflow.run_all(many)
+    yield from many_at_once(airflow, counts)
+
+
+def at_once(airflow: Airflow, counts: Sequence[int]) -> Iterator[dict[str, Any]]:
+    """The rows of many at once alone, once one run has made what they find cached."""
+    airflow.write_specs(["whole0"], rank=_RANK)
+    airflow.run("whole0")
+    yield from many_at_once(airflow, counts)
+
+
+def many_at_once(airflow: Airflow, counts: Sequence[int]) -> Iterator[dict[str, Any]]:
+    for count in counts:
+        names = [f"many{number}" for number in range(count)]
+        airflow.write_specs(names, rank=_RANK)
+        yield {"what": named(count), "runs": count} | airflow.run_all(names)
+
+
+def named(count: int) -> str:
+    return f"{count} at once"
 
 
 def summary(what: str, runs: Sequence[Mapping[str, float]]) -> dict[str, Any]:
@@ -135,8 +161,9 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
     ]
     for row in rows:
         if "work" not in row:
+            runs = f"{row['runs']:,}" + (f", {row['failed']} failed" if row.get("failed") else "")
             lines.append(
-                f"| {row['airflow']} | {row['runs']} | {row['seconds']:g} | {row['cpu_seconds_a_run']:g} | "
+                f"| {row['airflow']} | {runs} | {row['seconds']:g} | {row['cpu_seconds_a_run']:g} | "
                 f"{row['memory_mb']:,} | {row['database_kb_a_run']:g} |"
             )
     return "\n".join(lines)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from benchmarks._record import read_rows
-from benchmarks.overhead import ratios, summary, table
+from benchmarks.overhead import kept, ratios, summary, table
 from tests.docs.pages import PROJECT
 
 ROWS = [
@@ -33,6 +33,26 @@ def test_ratios_are_ours_to_the_bare_dag_of_the_same_airflow() -> None:
             "cpu_seconds_a_task_more_than_bare": 1.0,
         }
     }
+
+
+def test_rows_that_are_measured_anew_go_and_no_others() -> None:
+    many = {"airflow": "embedded", "what": "10 at once"}
+    other = {"airflow": "celery", "what": "10 at once"}
+    assert kept([*ROWS, many, other], "embedded", None) == [other]
+    assert kept([*ROWS, many, other], "embedded", ["10 at once", "100 at once"]) == [*ROWS, other]
+
+
+def test_failed_runs_stand_in_the_table() -> None:
+    many = {
+        "seconds": 1,
+        "cpu_seconds_a_run": 1,
+        "memory_mb": 1,
+        "database_kb_a_run": 1,
+        "what": "",
+        "airflow": "celery",
+    }
+    assert "| celery | 1,000, 2 failed | 1 |" in table([{**many, "runs": 1000, "failed": 2}])
+    assert "| celery | 1,000 | 1 |" in table([{**many, "runs": 1000, "failed": 0}])
 
 
 def test_the_page_has_the_recorded_table() -> None:
