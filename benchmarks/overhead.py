@@ -1,7 +1,7 @@
 """What orchestration costs: the time of a run beside the work in it, and beside a bare Airflow DAG of the same shape.
 
     python -m benchmarks.overhead                       # the embedded Airflow: seven minutes on two cores
-    python -m benchmarks.overhead --at-once 10 100      # the same, and a hundred experiments at once: a quarter of an hour more
+    python -m benchmarks.overhead --at-once 10 100      # the same, and a hundred experiments at once: ten minutes more
     python -m benchmarks.overhead --add --at-once 1000  # only that row, beside those of before: two hours
     python -m benchmarks.overhead --celery --fab DIR    # the same in the cluster of compose.yaml, as processes
 
@@ -85,9 +85,8 @@ def measure(airflow: Airflow, counts: Sequence[int]) -> Iterator[dict[str, Any]]
     names = [f"whole{number}" for number in range(WHOLE)]
     whole = []
     for number, name in enumerate(names):
-        airflow.write_specs(
-            [name], rank=_RANK + number
-        )  # another rank is another adapter: nothing is cached but `format`
+        # Another rank is another adapter: nothing is cached but `format`.
+        airflow.write_specs([name], rank=_RANK + number)
         whole.append(airflow.run(name))
     bare, cached = [], []
     for _ in range(RUNS):  # in turn, so that both find the same machine

@@ -4,13 +4,13 @@ task begins, which saves each of them a second of a core."""
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
+from contextlib import suppress
 from importlib.util import find_spec
 
-from sqlalchemy import make_url
 from sqlalchemy.orm import configure_mappers
 
-from skillsengine.settings import Settings, SettingsError, load_settings
+from skillsengine.settings import SettingsError, load_settings
+from skillsengine.storage.database import CatalogError, connect
 
 FOR_TASKS = (
     "airflow.sdk.execution_time.task_runner",
@@ -23,24 +23,13 @@ _FOR_BUCKETS = ("boto3.session", "boto3.s3.transfer", "botocore.config")
 
 def preload() -> None:
     """Load the modules, and what the settings of this machine make every task load; call before the first fork. Nothing is
-    connected to."""
+    connected to, and what is wrong with the settings is left to the tasks, which say it where people look."""
     for module in FOR_TASKS:
         importlib.import_module(module)
     configure_mappers()
-    try:
+    with suppress(SettingsError, CatalogError):
         settings = load_settings()
-    except SettingsError:
-        return  # each task says it, where people look
-    for module in _by_settings(settings):
-        # One that is missing is told by the task that cannot do without it.
-        if find_spec(module.partition(".")[0]) is not None:
-            importlib.import_module(module)
-
-
-def _by_settings(settings: Settings) -> Iterator[str]:
-    if isinstance(settings.store, str):
-        yield from _FOR_BUCKETS
-    url = make_url(settings.catalog_url)
-    if url.get_backend_name() == "postgresql":
-        driver = url.get_driver_name()
-        yield from (driver, f"sqlalchemy.dialects.postgresql.{driver}")
+        connect(settings.catalog_url, reads_only=True).dispose()  # loads the driver, and makes no folder
+        if isinstance(settings.store, str) and find_spec("boto3") is not None:
+            for module in _FOR_BUCKETS:
+                importlib.import_module(module)

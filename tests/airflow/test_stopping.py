@@ -101,5 +101,10 @@ def test_a_workers_forks_find_loaded_what_each_task_needs_and_nothing_heavy(proj
     afar = loaded(**place, SKILLSENGINE_CATALOG="postgresql+psycopg://somebody@127.0.0.1:9/catalog")
     assert set(FOR_TASKS) | by_settings < afar
     assert not {"torch", "transformers", "datasets", "pandas", "wandb"} & afar
-    here = loaded(SKILLSENGINE_PROJECT=str(project / "no such folder"))
-    assert set(FOR_TASKS) < here and not by_settings & here
+    for wrong in (
+        {"SKILLSENGINE_PROJECT": str(project / "no such folder")},
+        place | {"SKILLSENGINE_CATALOG": "no address"},
+        place | {"SKILLSENGINE_CATALOG": "postgresql+nodriver://somebody@127.0.0.1/catalog"},
+    ):
+        here = loaded(**wrong)
+        assert set(FOR_TASKS) < here and not by_settings & here, "a worker starts, and its tasks say what is wrong"
