@@ -13,6 +13,7 @@ import resource
 import statistics
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,7 +42,7 @@ def main(who: str, what: str, folder: Path) -> dict[str, Any]:
     return {"full": full, "edit": edit, "worker": worker}[what](side)
 
 
-class Side:
+class Side(ABC):
     """How one of the two turns its files into DAGs."""
 
     def __init__(self, folder: Path) -> None:
@@ -62,13 +63,13 @@ class Side:
         """The files that Airflow parses, each in a process of its own."""
         return sorted(self.dags.glob("*.py"))
 
+    @abstractmethod
     def changed(self) -> Path:
         """Edit one spec; returns the file that Airflow parses for it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def parsed_for_a_task(self) -> Path:
         """The file that a worker parses before it runs a task."""
-        raise NotImplementedError
 
     def edit(self, file: Path, old: str, new: str) -> None:
         text = file.read_text()
