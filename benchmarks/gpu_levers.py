@@ -39,6 +39,7 @@ LEVERS = (
     ("nf4", "eager", 8192),
     ("nf4", "compiled", 8192),
     ("int8", "eager", 8192),
+    ("int8", "compiled", 8192),
 )
 """(quantization, lever, tokens of a forward pass at most)."""
 
@@ -135,6 +136,7 @@ def ratios(rows: list[dict[str, Any]]) -> dict[str, float]:
         "no copies in float32": (("none", "eager"), ("none", "casts")),
         "compiled to eager": (("none", "compiled"), ("none", "eager")),
         "compiled to eager, nf4": (("nf4", "compiled"), ("nf4", "eager")),
+        "compiled to eager, int8": (("int8", "compiled"), ("int8", "eager")),
         "nf4 to bf16, compiled": (("nf4", "compiled"), ("none", "compiled")),
     }
     return {name: round(speed[one] / speed[other], 3) for name, (one, other) in pairs.items()}

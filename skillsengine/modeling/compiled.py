@@ -15,6 +15,8 @@ import torch
 from peft.tuners.tuners_utils import BaseTunerLayer
 from transformers.modeling_layers import GradientCheckpointingLayer
 
+from skillsengine.modeling.int8 import int8_in_one
+
 
 def layers_of(model: Any) -> list[Any]:
     """The layers that repeat, in their order; empty for an architecture that does not mark them."""
@@ -29,7 +31,9 @@ def compiled_layers(model: Any, active: bool) -> Iterator[None]:
         # Flattened batches have another length in every step.
         layer.compile(dynamic=True)
     try:
-        yield
+        # On a CPU bitsandbytes trains with the weight brought back to floats, which is compiled as it is.
+        with int8_in_one(model, active and model.device.type == "cuda"):
+            yield
     finally:
         for layer in layers:
             layer._compiled_call_impl = None

@@ -161,7 +161,8 @@ def training_memory(shape: Shape, experiment: Experiment, longest: int | None) -
     - held: what the allocator cannot use.
 
     On a CPU within 6% of what was measured (`benchmarks.estimates`), but with recomputed activations 29% too low there. On a
-    GPU only what activations take was measured, of eight layers of a 13B (`benchmarks.gpu_levers`): within 5%.
+    GPU within 3% for a 13B in bf16 and nf4 (`benchmarks.gpu_llama2_13b`). In int8, layers that are not compiled also keep
+    the columns with outliers, in 16 bits; how many there are only the data say.
     """
     lora, device = experiment.lora, experiment.resources.device
     targets, trainable = _targets(shape, lora), adapter_parameters(shape, lora)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks._record import read_rows
 from benchmarks.gpu_llama2_13b import lengths, ratios
 from tests.conftest import PROJECT
 
@@ -28,6 +29,21 @@ def test_ratios_leave_out_what_failed() -> None:
         {"side": "trl", "quantization": "nf4", "failed": 1},
     ]
     assert ratios(rows) == {"flattened to trainer, nf4": 1.5}
+
+
+def test_the_table_of_the_docs_is_the_files() -> None:
+    names = {"flattened": "ours, flattened", "trainer": "Trainer, padded", "trl": "TRL"}
+    bases = {"none": "bf16", "nf4": "nf4", "int8": "int8"}
+    rows = read_rows("gpu_llama2_13b")
+    text = (PROJECT / "benchmarks" / "README.md").read_text(encoding="utf-8")
+    assert len(rows) == 5
+    for row in rows:
+        speed = f"{row['tokens_per_second']:,.0f} | {row['utilization']:.0%}"
+        line = f"| {names[row['side']]} | {bases[row['quantization']]} | {speed} | {row['peak_memory_gb']:.1f} |\n"
+        assert line in text
+    found = ratios(rows)
+    trainer, trl = found["flattened to trainer, none"], found["flattened to trl, none"]
+    assert f"{trainer:.2f} times as fast as the plain Trainer and {trl:.2f} times" in text
 
 
 @pytest.mark.nightly
