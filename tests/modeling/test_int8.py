@@ -107,6 +107,18 @@ def test_the_classes_come_back(tmp_path: Path) -> None:
         assert [type(module) for module in model.modules()] == before
 
 
+@pytest.mark.parametrize(
+    ("device", "active", "one"), [("cuda", True, True), ("cuda", False, False), ("cpu", True, False)]
+)
+def test_compiled_layers_have_it_on_cuda(device: str, active: bool, one: bool) -> None:
+    """On a CPU bitsandbytes' training product is another, and is compiled as it is."""
+    model: Any = torch.nn.ModuleList([module_of(False)])
+    model.device = torch.device(device)
+    with compiled_layers(model, active):
+        assert (type(model[0]) is not bnb.nn.Linear8bitLt) is one
+    assert type(model[0]) is bnb.nn.Linear8bitLt
+
+
 @pytest.mark.nightly
 def test_a_layer_is_compiled_whole_and_keeps_no_more_than_an_unquantized_one(tmp_path: Path) -> None:
     """bitsandbytes' own operations break it into pieces: that is why there is another."""

@@ -194,22 +194,23 @@ def test_committed_figures_hold_the_estimate_against_measured_runs() -> None:
         assert found.total / 2**30 == pytest.approx(row["estimated_gb"], abs=0.01), "the formula changed: measure again"
 
 
+def spec_on_a_gpu(row: dict[str, Any], *, compiled: bool) -> Experiment:
+    """What a row of a GPU benchmark measured: the notebook's adapter, texts of 1,024 tokens at most, no activations anew."""
+    assert not row.get("recompute")
+    return tiny_experiment(
+        base={"model": "meta-llama/Llama-2-13b-hf", "quantization": row["quantization"]},
+        lora={"r": 32, "alpha": 64, "target_modules": [*ALL, "lm_head"]},
+        resources={"device": "cuda"},
+        train={"per_device_batch_size": row["tokens"] // 1024, "compile": compiled, "gradient_checkpointing": False},
+    )
+
+
 def test_a_whole_13b_on_a_gpu_took_what_the_formula_says() -> None:
     """`python -m benchmarks.gpu_llama2_13b` measured it. Its int8 row is from before the product was one operation."""
     rows = [row for row in read_rows("gpu_llama2_13b") if row["side"] == "flattened" and row["quantization"] != "int8"]
     assert {row["quantization"] for row in rows} == {"none", "nf4"}
     for row in rows:
-        spec = tiny_experiment(
-            base={"model": "meta-llama/Llama-2-13b-hf", "quantization": row["quantization"]},
-            lora={"r": 32, "alpha": 64, "target_modules": [*ALL, "lm_head"]},
-            resources={"device": "cuda"},
-            train={
-                "per_device_batch_size": row["tokens"] // 1024,
-                "compile": True,
-                "gradient_checkpointing": row["recompute"],
-            },
-        )
-        found = training_memory(LLAMA_13B, spec, 1024)
+        found = training_memory(LLAMA_13B, spec_on_a_gpu(row, compiled=True), 1024)
         assert found is not None and found.total is not None
         # Measured is what torch allocated; CUDA's own memory is not in it.
         allocated = (found.total - found.framework) / 2**30
@@ -221,16 +222,7 @@ def test_activations_on_a_gpu_are_near_what_eight_layers_took() -> None:
     rows = [row for row in read_rows("gpu_levers") if row["lever"] != "casts" and row["quantization"] != "int8"]
     assert {row["lever"] for row in rows} == {"eager", "compiled"}
     for row in rows:
-        spec = tiny_experiment(
-            base={"model": "meta-llama/Llama-2-13b-hf", "quantization": row["quantization"]},
-            lora={"r": 32, "alpha": 64, "target_modules": [*ALL, "lm_head"]},
-            resources={"device": "cuda"},
-            train={
-                "per_device_batch_size": row["tokens"] // 1024,
-                "compile": row["lever"] == "compiled",
-                "gradient_checkpointing": False,
-            },
-        )
+        spec = spec_on_a_gpu(row, compiled=row["lever"] == "compiled")
         found = training_memory(replace(LLAMA_13B, layers=row["layers"]), spec, 1024)
         assert found is not None and found.activations is not None
         assert found.activations / 1e9 == pytest.approx(row["activations_gb"], rel=0.05)
