@@ -130,7 +130,7 @@ def test_a_layer_is_compiled_whole_and_keeps_no_more_than_an_unquantized_one(tmp
         with int8_in_one(model, quantization == "int8"):
             kept[quantization] = kept_bytes(model)
         assert not counters["graph_break"], counters["graph_break"]
-        assert len(layers_of(model)) == 2
+        assert counters["stats"]["unique_graphs"] >= 1, "nothing was compiled"
     assert kept["int8"] == pytest.approx(kept["none"], rel=0.01)
 
 
